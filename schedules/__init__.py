@@ -1,0 +1,1 @@
+"""Workload descriptions, schedule templates and machine parameters. Imports TVM and nothing of ours."""

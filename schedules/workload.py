@@ -1,0 +1,166 @@
+"""What a template is asked for: one frozen description per kind of stage.
+
+A workload holds everything that shapes the generated code and nothing that is data. Addresses are
+data: a kernel reads `x[channel_offset + pixel_offset]` through int32 tables, so one kernel serves
+every stage of the same workload wherever its tensors lie. All offsets count elements from the
+pointer they are added to. `lanes` is the channel block of the layout (a vector: 16, 8 or 4; 1 is
+planar); `blocks` counts output channel blocks, the last one zero-padded; `pixels` counts output
+positions over batch, rows and columns.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import attrs
+
+UnaryKind = Literal[
+    "relu",
+    "clip",
+    "leaky_relu",
+    "sigmoid",
+    "tanh",
+    "hard_sigmoid",
+    "hard_swish",
+    "silu",
+    "gelu",
+    "gelu_tanh",
+    "exp",
+    "sqrt",
+    "abs",
+    "negative",
+    "erf",
+    "add_scalar",
+    "multiply_scalar",
+    "power_scalar",
+]
+"""Element-wise functions of one value; their numbers (bounds, slopes) are in `EpilogueOp.constants`."""
+
+VectorKind = Literal["add_vector", "multiply_vector", "prelu"]
+"""One constant per output channel: bias, scale, PReLU slope."""
+
+TensorKind = Literal["add", "subtract", "multiply", "divide", "maximum", "minimum"]
+"""A second tensor, element by element; the accumulator is the left operand."""
+
+Access = Literal["block", "lane", "channel"]
+"""How a tensor operand is read.
+
+block:   `r[rb[block] + rp[pixel] + lane]`, one vector load; channels of a block lie together.
+lane:    `r[rl[block * lanes + lane] + rp[pixel]]`, any channel from anywhere (per-lane loads).
+channel: `r[rb[block] + lane]`, one value per channel, the same for every pixel of the batch element
+         (`rb` has `blocks` entries per batch element).
+"""
+
+
+@attrs.frozen
+class EpilogueOp:
+    """One step applied to the accumulator before it is stored, in order.
+
+    kind:      what is computed.
+    constants: scalars of a unary kind: clip (lo, hi), leaky_relu (slope,), hard_sigmoid (alpha, beta),
+               add_scalar / multiply_scalar / power_scalar (value,).
+    access:    for a tensor kind, how the operand is read; None otherwise.
+    swapped:   for a non-commutative tensor kind, the accumulator is the right operand.
+    """
+
+    kind: str
+    constants: tuple[float, ...] = ()
+    access: Access | None = None
+    swapped: bool = False
+
+
+Epilogue = tuple[EpilogueOp, ...]
+
+
+@attrs.frozen
+class IndexedConv:
+    """`y[yo[o] + yp[p] + v] = epilogue(sum_c x[ct[t(o), c] + pt[p]] * k[o, c, v])`.
+
+    1x1, shift + 1x1, k x k, strided, dilated, grouped, planar stem, several sources and GEMM differ
+    only in the tables (cf. Dukhan, "The Indirect Convolution Algorithm", 2019).
+
+    virtual_channels: length of the reduction: input channels x taps.
+    blocks, lanes, pixels: the output, see the module's docstring.
+    tables: how many channel-offset tables there are: 1 for a dense convolution; for a grouped one,
+            output block `o` uses table `o * tables // blocks` (`blocks % tables == 0`).
+    """
+
+    virtual_channels: int
+    blocks: int
+    lanes: int
+    pixels: int
+    tables: int = 1
+    epilogue: Epilogue = ()
+    dtype: str = "float32"
+
+
+@attrs.frozen
+class Depthwise:
+    """`y[yo[o] + yp[p] + v] = epilogue(sum_t x[xo[o] + xp[p] + tap[t] + v] * k[o, t, v])`.
+
+    taps: offset of every tap from the pixel's address, in elements (part of the workload: it lets the
+          code generator use constant displacements).
+    """
+
+    blocks: int
+    lanes: int
+    pixels: int
+    taps: tuple[int, ...]
+    epilogue: Epilogue = ()
+    dtype: str = "float32"
+
+
+@attrs.frozen
+class WindowPool:
+    """`y[yo[o] + yp[n, h, w] + v] = reduce_{i,j} x[xo[o] + xn[n] + row[h, i] + col[w, j] + v]`.
+
+    `row` and `col` hold one offset per output row (column) and tap, clamped into the plane: a
+    clamped duplicate does not change a maximum. For `avg`, the sum is weighted by
+    `row_weight[h, i] * col_weight[w, j]`, zero for taps outside the plane; the divisor is in them.
+    """
+
+    kind: Literal["max", "avg"]
+    blocks: int
+    lanes: int
+    batch: int
+    rows: int
+    columns: int
+    row_taps: int
+    column_taps: int
+    epilogue: Epilogue = ()
+    dtype: str = "float32"
+
+
+@attrs.frozen
+class GlobalPool:
+    """`y[yo[o] + yp[n] + v] = scale * reduce_p x[xo[o] + xn[n] + xp[p] + v]` over a plane of `pixels`.
+
+    `kind` avg multiplies the sum by 1 / pixels.
+    """
+
+    kind: Literal["max", "avg"]
+    blocks: int
+    lanes: int
+    batch: int
+    pixels: int
+    epilogue: Epilogue = ()
+    dtype: str = "float32"
+
+
+@attrs.frozen
+class Elementwise:
+    """`y[yo[b] + yp[p] + v] = epilogue(x[operand address])`; with no epilogue, a copy.
+
+    access: how `x` is read (`block` or `lane`; `lane` with `lanes` = 1 is a planar copy or, with one
+            block, a gather through a table of element offsets).
+    """
+
+    blocks: int
+    lanes: int
+    pixels: int
+    access: Access = "block"
+    epilogue: Epilogue = ()
+    dtype: str = "float32"
+
+
+Workload = IndexedConv | Depthwise | WindowPool | GlobalPool | Elementwise

@@ -1,0 +1,49 @@
+"""What compiling a module yields."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+import numpy as np
+
+from .report import IndexMapRecord
+
+
+@attrs.frozen
+class KernelRecord:
+    """One step of the program, in execution order.
+
+    name:       the kernel it runs (several steps may share one).
+    kind:       indexed_conv, depthwise, window_pool, global_pool, elementwise, layout or generic.
+    moves_only: the step computes nothing, it only moves data.
+    stage:      the operators it stands for, by the names of the model's nodes.
+    macs:       multiply-adds of the model's operators (padding not counted).
+    bytes:      data read and written once: operands, weights, result.
+    """
+
+    name: str
+    kind: str
+    moves_only: bool
+    macs: int
+    bytes: int
+    stage: str
+
+
+@attrs.frozen
+class Compiled:
+    """A program ready to be saved: its machine code, its constants and what it is made of.
+
+    library exports one function
+    `main(arena uint8[arena_bytes], constants uint8[...], inputs..., outputs..., first, last)`
+    that runs the steps `first` to `last - 1`. The arena must be zeroed once before the first call and
+    then be left alone.
+    """
+
+    library: Any
+    constants: np.ndarray
+    arena_bytes: int
+    steps: tuple[KernelRecord, ...]
+    index_maps: tuple[IndexMapRecord, ...]
+    pass_times: Mapping[str, float]

@@ -1,0 +1,99 @@
+"""How one plane of a blocked tensor lies in the arena: rows, columns, lanes, and the halo around them.
+
+A blocked tensor is `[channel block][batch][row + halo][column + halo][lane]`. Every tensor of one
+network that has the same batch, rows, columns and lanes shares one `Geometry`, so that a pixel's
+offset does not depend on the tensor and an address is a sum: `base(channel) + offset(pixel)`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import attrs
+import numpy as np
+
+Border = Literal["zero", "wrap", "edge"]
+
+
+@attrs.frozen
+class Extent:
+    """What distinguishes planes: batch, rows and columns, the lanes of a block, and what its halo holds."""
+
+    batch: int
+    rows: int
+    columns: int
+    lanes: int
+    border: Border = "zero"
+
+
+@attrs.frozen
+class Halo:
+    """Elements readable outside the plane, before and after it, along batch, rows and columns."""
+
+    batch: tuple[int, int] = (0, 0)
+    rows: tuple[int, int] = (0, 0)
+    columns: tuple[int, int] = (0, 0)
+
+    def union(self, other: Halo) -> Halo:
+        """The smallest halo that covers both."""
+
+        def widest(a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:
+            return max(a[0], b[0]), max(a[1], b[1])
+
+        return Halo(
+            widest(self.batch, other.batch),
+            widest(self.rows, other.rows),
+            widest(self.columns, other.columns),
+        )
+
+    @property
+    def empty(self) -> bool:
+        return self == Halo()
+
+
+@attrs.frozen
+class Geometry:
+    """An extent with its halo: turns pixels into element offsets within one channel block's plane."""
+
+    extent: Extent
+    halo: Halo
+
+    @property
+    def column_stride(self) -> int:
+        return self.extent.lanes
+
+    @property
+    def row_stride(self) -> int:
+        return (self.extent.columns + sum(self.halo.columns)) * self.column_stride
+
+    @property
+    def batch_stride(self) -> int:
+        return (self.extent.rows + sum(self.halo.rows)) * self.row_stride
+
+    @property
+    def plane(self) -> int:
+        """Elements one channel block takes, halo included."""
+        return (self.extent.batch + sum(self.halo.batch)) * self.batch_stride
+
+    def offset(self, n: np.ndarray | int, y: np.ndarray | int, x: np.ndarray | int) -> np.ndarray:
+        """Element offset of pixel (n, y, x) from its plane's start; coordinates may lie in the halo."""
+        return np.asarray(
+            (np.asarray(n) + self.halo.batch[0]) * self.batch_stride
+            + (np.asarray(y) + self.halo.rows[0]) * self.row_stride
+            + (np.asarray(x) + self.halo.columns[0]) * self.column_stride
+        )
+
+    def displacement(self, dn: int, dy: int, dx: int) -> int:
+        """What moving by (dn, dy, dx) adds to an element offset."""
+        return dn * self.batch_stride + dy * self.row_stride + dx * self.column_stride
+
+    def pixels(self, stride: tuple[int, int] = (1, 1), size: tuple[int, int] | None = None) -> np.ndarray:
+        """Offsets of pixels (n, h * stride_y, w * stride_x), flattened in (n, h, w) order.
+
+        size: how many rows and columns are walked; by default the whole plane at that stride.
+        """
+        rows, columns = size or (self.extent.rows, self.extent.columns)
+        n = np.arange(self.extent.batch)[:, None, None]
+        y = np.arange(rows)[None, :, None] * stride[0]
+        x = np.arange(columns)[None, None, :] * stride[1]
+        return self.offset(n, y, x).reshape(-1)
