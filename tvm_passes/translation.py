@@ -1,0 +1,208 @@
+"""Index maps in which every channel is one plane, moved: what a shift is, and what a halo can serve.
+
+`out[n, c, h, w] = source[n + dn, c', h*sy + dy, w*sx + dx]`, where a position outside the source reads
+0 (zero border), the other side (wrap, torch.roll) or the nearest element (edge).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Literal, cast
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from .box import Box, Triple, preimage
+from .index_map import ChannelMap, IndexMap, Piece, Shape, merge_pieces, plane
+
+Border = Literal["zero", "wrap", "edge"]
+
+
+@attrs.frozen
+class ChannelTranslation:
+    """One output channel: a channel of a source, moved by (dn, dy, dx)."""
+
+    source: int
+    channel: int
+    dn: int = 0
+    dy: int = 0
+    dx: int = 0
+
+    @property
+    def offset(self) -> Triple:
+        return (self.dn, self.dy, self.dx)
+
+
+@attrs.frozen
+class Translation:
+    """channels: one entry per output channel, None for a channel of zeros; stride: (sy, sx), for all."""
+
+    channels: tuple[ChannelTranslation | None, ...]
+    stride: tuple[int, int] = (1, 1)
+    border: Border = "zero"
+
+    def index_map(self, sources: Sequence[Shape], output: Shape) -> IndexMap:
+        """The index map of this translation between tensors of these shapes."""
+        strides = (1, *self.stride)
+        channels = tuple(
+            _pieces(read, strides, self.border, plane(sources[read.source]), plane(output)) if read else ()
+            for read in self.channels
+        )
+        return IndexMap(tuple(sources), output, channels)
+
+
+def reads(extent: int, source_extent: int, offset: int, stride: int, border: Border) -> npt.NDArray[np.int64]:
+    """The source position of every output position along one axis, -1 where the zero border is read."""
+    position = np.arange(extent) * stride + offset
+    if border == "wrap":
+        return position % source_extent
+    if border == "edge":
+        return position.clip(0, source_extent - 1)
+    return np.where((position >= 0) & (position < source_extent), position, -1)
+
+
+def _pieces(
+    read: ChannelTranslation, stride: Triple, border: Border, source: Triple, output: Triple
+) -> ChannelMap:
+    """The pieces of one translated channel: products of the runs along each axis."""
+    axes = [
+        _runs(reads(output[a], source[a], read.offset[a], stride[a], border), stride[a]) for a in range(3)
+    ]
+    pieces = [
+        Piece(
+            Box((n[0], h[0], w[0]), (n[1], h[1], w[1])),
+            read.source, read.channel, (n[2], h[2], w[2]), (n[3], h[3], w[3]),
+        )  # fmt: skip
+        for n in axes[0] for h in axes[1] for w in axes[2]
+    ]  # fmt: skip
+    return merge_pieces(pieces)
+
+
+def _runs(positions: npt.NDArray[np.int64], stride: int) -> list[tuple[int, int, int, int]]:
+    """(start, stop, offset, stride) of the runs of positions that advance by `stride`; -1 is left out."""
+    breaks = np.flatnonzero((np.diff(positions) != stride) | (positions[1:] < 0) | (positions[:-1] < 0)) + 1
+    bounds = [0, *breaks.tolist(), len(positions)]
+    return [
+        (a, b, int(positions[a]) - a * stride, stride)
+        for a, b in zip(bounds, bounds[1:], strict=False)
+        if positions[a] >= 0
+    ]
+
+
+def translation_of(index_map: IndexMap) -> Translation | str:
+    """The translation that the map is, with the smallest offsets, or the reason why it is none."""
+    stride = _common_stride(index_map)
+    if isinstance(stride, str):
+        return stride
+    borders: tuple[Border, ...] = ("zero", "wrap", "edge")
+    failures = []
+    for border in borders:
+        channels = _translate_all(index_map, stride, border)
+        if not isinstance(channels, str):
+            return Translation(channels, (stride[1], stride[2]), border)
+        failures.append(channels)
+    return failures[0]
+
+
+def _common_stride(index_map: IndexMap) -> Triple | str:
+    """The stride of all pieces more than one element wide; 1 along an axis without such a piece."""
+    found: list[set[int]] = [set(), set(), set()]
+    for pieces in index_map.channels:
+        for piece in pieces:
+            for axis in range(3):
+                if piece.box.extents[axis] > 1:
+                    found[axis].add(piece.stride[axis])
+    # stride 0 repeats an element at an edge border; on its own it is a broadcast
+    strides = [s - {0} if len(s) > 1 else s for s in found]
+    if any(len(s) > 1 for s in strides):
+        return f"channels have different strides: {sorted(max(strides, key=len))}"
+    n, h, w = (next(iter(s), 1) for s in strides)
+    if n != 1 or h < 1 or w < 1:
+        return f"stride {(n, h, w)} over (n, h, w) is a broadcast, a flip, or skips batch elements"
+    return (n, h, w)
+
+
+def _translate_all(
+    index_map: IndexMap, stride: Triple, border: Border
+) -> tuple[ChannelTranslation | None, ...] | str:
+    channels = []
+    known: dict[ChannelMap, ChannelTranslation | str] = {}
+    for index, pieces in enumerate(index_map.channels):
+        if not pieces:
+            channels.append(None)
+            continue
+        shape = tuple(attrs.evolve(p, channel=p.channel - pieces[0].channel) for p in pieces)
+        if shape not in known:
+            known[shape] = _translate(index_map, shape, stride, border)
+        read = known[shape]
+        if isinstance(read, str):
+            return f"channel {index} {read}"
+        channels.append(attrs.evolve(read, channel=read.channel + pieces[0].channel))
+    return tuple(channels)
+
+
+def _translate(
+    index_map: IndexMap, pieces: ChannelMap, stride: Triple, border: Border
+) -> ChannelTranslation | str:
+    """One channel as a translation with this stride and border, or what keeps it from being one."""
+    if len({(p.source, p.channel) for p in pieces}) > 1:
+        return "is read from several channels"
+    biggest = max(pieces, key=lambda p: p.box.volume)
+    source, output = plane(index_map.sources[biggest.source]), plane(index_map.output)
+    if border == "zero" and len(pieces) > 1:
+        return f"is {len(pieces)} boxes"
+    offset = [
+        biggest.offset[a] + biggest.box.start[a] * (biggest.stride[a] - stride[a]) for a in range(3)
+    ]
+    if border == "wrap":
+        offset = [(o + e // 2) % e - e // 2 for o, e in zip(offset, source, strict=True)]
+    read = ChannelTranslation(biggest.source, biggest.channel, offset[0], offset[1], offset[2])
+    if border == "zero":
+        box = preimage(Box.whole(source), read.offset, stride, Box.whole(output))
+        return read if box == biggest.box else f"is cut to {biggest.box}, a zero halo gives {box}"
+    wanted = [reads(output[a], source[a], offset[a], stride[a], border) for a in range(3)]
+    return read if np.array_equal(_linear(wanted, source), _evaluate(pieces, source, output)) else (
+        f"is no {border} of one plane"
+    )
+
+
+def _linear(axes: Sequence[npt.NDArray[np.int64]], source: Triple) -> npt.NDArray[np.int64]:
+    n, h, w = axes
+    return cast(
+        "npt.NDArray[np.int64]", (n[:, None, None] * source[1] + h[:, None]) * source[2] + w
+    )
+
+
+def _evaluate(pieces: ChannelMap, source: Triple, output: Triple) -> npt.NDArray[np.int64]:
+    """The linear source position of every output position of one channel, -1 for zero."""
+    out = np.full(output, -1, np.int64)
+    for piece in pieces:
+        axes = [
+            np.arange(piece.box.start[a], piece.box.stop[a]) * piece.stride[a] + piece.offset[a]
+            for a in range(3)
+        ]
+        (n0, h0, w0), (n1, h1, w1) = piece.box.start, piece.box.stop
+        out[n0:n1, h0:h1, w0:w1] = _linear(axes, source)
+    return out
+
+
+def summarize(index_map: IndexMap) -> tuple[str, str]:
+    """(offsets, border) in words, for reports: "(-1,0) x 32, (0,1) x 32" and "zero"."""
+    simple = translation_of(index_map)
+    if isinstance(simple, str):
+        pieces = sum(len(p) for p in index_map.channels)
+        return f"{pieces} boxes over {index_map.output[1]} channels", "none"
+    counts = Counter(read.offset if read else None for read in simple.channels)
+    words = []
+    for offset, count in sorted(counts.items(), key=lambda item: item[0] or (0, 0, 0)):
+        if offset is None:
+            words.append(f"zero x {count}")
+        else:
+            words.append(f"({','.join(str(o) for o in (offset if offset[0] else offset[1:]))}) x {count}")
+    covered = all(
+        sum(p.box.volume for p in pieces) == np.prod(plane(index_map.output)) or not pieces
+        for pieces in index_map.channels
+    )
+    return ", ".join(words), "none" if covered and simple.border == "zero" else simple.border
