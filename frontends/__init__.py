@@ -1,0 +1,19 @@
+"""ONNX in: load, check, simplify and import a model to Relax."""
+
+from frontends.errors import ModelError
+from frontends.import_onnx import ImportedModel, import_loaded, import_model
+from frontends.load import ImportOptions, load_model
+from frontends.shapes import parse_input_shapes
+from frontends.signature import Signature, TensorSpec
+
+__all__ = [
+    "ImportOptions",
+    "ImportedModel",
+    "ModelError",
+    "Signature",
+    "TensorSpec",
+    "import_loaded",
+    "import_model",
+    "load_model",
+    "parse_input_shapes",
+]

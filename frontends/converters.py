@@ -1,0 +1,133 @@
+"""ONNX → Relax converters that replace TVM's where those produce what later passes cannot read.
+
+TVM's importer turns Pad, Clip and Tile into opaque kernels, Sum into a stack and a reduction, and keeps
+shapes as run-time values; here they become Relax operators and constants, since every shape is static.
+
+A converter takes the block builder, the inputs (None where one is absent) and the attributes, and
+returns the expression of the node's first output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import numpy_helper
+from tvm import relax
+from tvm.ir import GenericConst
+
+Expr = Any
+"""relax.Expr; TVM is untyped."""
+Inputs = Sequence[Expr]
+Attributes = Mapping[str, Any]
+Converter = Callable[[Any, Inputs, Attributes], Expr]
+
+_PAD_MODES = {"constant": "constant", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}
+
+
+def static_shape(expr: Expr) -> tuple[int, ...]:
+    """Raises ValueError where the shape is not static."""
+    if expr.ty.shape is None:
+        raise ValueError("its input's shape depends on data")
+    return tuple(int(dim) for dim in expr.ty.shape)
+
+
+def constant_value(expr: Expr, what: str) -> NDArray[Any]:
+    """Raises ValueError where `expr` is not a constant."""
+    if not isinstance(expr, GenericConst):
+        raise ValueError(f"its {what} is not constant")
+    return np.asarray(expr.value.numpy())
+
+
+def _optional(inputs: Inputs, index: int) -> Expr | None:
+    return inputs[index] if index < len(inputs) else None
+
+
+def _shape(_: Any, inputs: Inputs, attributes: Attributes) -> Expr:
+    shape = static_shape(inputs[0])[attributes.get("start", 0) : attributes.get("end")]
+    return relax.const(np.array(shape, np.int64))
+
+
+def _size(_: Any, inputs: Inputs, attributes: Attributes) -> Expr:
+    return relax.const(np.array(np.prod(static_shape(inputs[0]), dtype=np.int64)))
+
+
+def _constant_of_shape(_: Any, inputs: Inputs, attributes: Attributes) -> Expr:
+    value = numpy_helper.to_array(attributes["value"]) if "value" in attributes else np.zeros(1, np.float32)
+    return relax.const(np.full(constant_value(inputs[0], "shape"), value.reshape(()), value.dtype))
+
+
+def _identity(_: Any, inputs: Inputs, attributes: Attributes) -> Expr:
+    return inputs[0]
+
+
+def _pad(_: Any, inputs: Inputs, attributes: Attributes) -> Expr:
+    mode = attributes.get("mode", b"constant").decode()
+    rank = len(static_shape(inputs[0]))
+    before, after = np.split(constant_value(inputs[1], "padding"), 2)
+    axes = _optional(inputs, 3)
+    padded = range(rank) if axes is None else constant_value(axes, "list of axes").tolist()
+    widths = np.zeros((rank, 2), np.int64)
+    widths[list(padded)] = np.stack([before, after], axis=1)
+    value = _optional(inputs, 2)
+    fill = 0.0 if value is None else float(constant_value(value, "padding value").reshape(()))
+    if (widths < 0).any():
+        return _crop_and_pad(inputs[0], widths, mode, fill)
+    return relax.op.nn.pad(inputs[0], widths.ravel().tolist(), _PAD_MODES[mode], fill)
+
+
+def _crop_and_pad(data: Expr, widths: NDArray[np.int64], mode: str, fill: float) -> Expr:
+    """Negative widths remove rows, which ONNX does before it pads."""
+    axes = list(range(len(widths)))
+    shape = np.array(static_shape(data))
+    begin, end = np.maximum(-widths[:, 0], 0), shape - np.maximum(-widths[:, 1], 0)
+    cropped = relax.op.strided_slice(data, axes, begin.tolist(), end.tolist())
+    return relax.op.nn.pad(cropped, np.maximum(widths, 0).ravel().tolist(), _PAD_MODES[mode], fill)
+
+
+def _clip(_: Any, inputs: Inputs, attributes: Attributes) -> Expr:
+    low, high = _optional(inputs, 1), _optional(inputs, 2)
+    bounds = [bound for bound in (low, high) if bound is not None]
+    if all(isinstance(bound, GenericConst) for bound in bounds):
+        limits = [
+            unbounded if bound is None else float(constant_value(bound, "bound").reshape(()))
+            for bound, unbounded in ((low, -np.inf), (high, np.inf))
+        ]
+        return relax.op.clip(inputs[0], *limits)
+    result = inputs[0] if low is None else relax.op.maximum(inputs[0], low)
+    return result if high is None else relax.op.minimum(result, high)
+
+
+def _tile(_: Any, inputs: Inputs, attributes: Attributes) -> Expr:
+    return relax.op.tile(inputs[0], constant_value(inputs[1], "repeats").tolist())
+
+
+def _chain(operator: Callable[[Expr, Expr], Expr]) -> Converter:
+    """A variadic operator as a chain of binary ones, which broadcast as ONNX does."""
+    def convert(builder: Any, inputs: Inputs, attributes: Attributes) -> Expr:
+        return reduce(lambda left, right: builder.normalize(operator(left, right)), inputs)
+    return convert
+
+
+def _mean(builder: Any, inputs: Inputs, attributes: Attributes) -> Expr:
+    total = _chain(relax.op.add)(builder, inputs, attributes)
+    return relax.op.divide(total, relax.const(float(len(inputs)), str(total.ty.dtype)))
+
+
+CONVERTERS: Mapping[str, Converter] = {
+    "Clip": _clip,
+    "ConstantOfShape": _constant_of_shape,
+    "Dropout": _identity,
+    "Identity": _identity,
+    "Max": _chain(relax.op.maximum),
+    "Mean": _mean,
+    "Min": _chain(relax.op.minimum),
+    "Pad": _pad,
+    "Shape": _shape,
+    "Size": _size,
+    "Sum": _chain(relax.op.add),
+    "Tile": _tile,
+}

@@ -1,0 +1,174 @@
+"""From a loaded ONNX model to Relax.
+
+The module has one function, `main`: its parameters are the model's inputs in order, everything else is
+`relax.Constant`, every shape is static. It returns the output, or a tuple of the outputs in order.
+
+TVM's own importer converts the nodes; this one drives it node by node, to evaluate nodes whose inputs
+are all constant, to use the converters of `frontends.converters`, to bind every node's result to a
+variable named after the node, and to say which node an error is about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from os import PathLike
+from typing import Any
+
+import attrs
+import onnx
+import tvm
+from onnx.reference import ReferenceEvaluator
+from tvm import relax
+from tvm.ir import GenericConst
+from tvm.relax.frontend.onnx.onnx_frontend import ONNXGraphImporter, onnx_input
+
+from frontends.converters import CONVERTERS
+from frontends.errors import DynamicShapeError, OperatorImportError
+from frontends.load import ImportOptions, load_model
+from frontends.model_file import standard_opset
+from frontends.names import unique_name
+from frontends.operators import require_converters
+from frontends.signature import Signature, TensorSpec, tensor_specs
+
+_RANDOM_OPERATORS = frozenset({"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform",
+                               "RandomUniformLike"})
+
+
+@attrs.frozen
+class ImportedModel:
+    """A model as Relax, and where it came from.
+
+    module:      `main`, executable as it is; see the module's docstring.
+    signature:   inputs and outputs in ONNX order; `main`'s parameters have the same order.
+    node_of_var: the ONNX node each bound variable of `main` was computed by, by variable name.
+    onnx_model:  the same computation in plain ONNX: what other runtimes are compared on.
+    """
+
+    module: tvm.IRModule
+    signature: Signature
+    node_of_var: Mapping[str, str]
+    onnx_model: onnx.ModelProto
+
+
+def import_model(path: str | PathLike[str], options: ImportOptions = ImportOptions()) -> ImportedModel:
+    """Import the ONNX model in `path`. Raises a `ModelError` that names the file and the node."""
+    return import_loaded(load_model(path, options), str(path))
+
+
+def import_loaded(model: onnx.ModelProto, file: str = "") -> ImportedModel:
+    """Import what `load_model` returned. Raises a `ModelError`."""
+    require_converters(model, file)
+    importer = _Importer(file)
+    module = importer.from_onnx(model.graph, standard_opset(model))
+    module = relax.transform.DeadCodeElimination(["main"])(module)
+    signature = Signature(tensor_specs(model.graph.input, file), _output_specs(module, model.graph, file))
+    return ImportedModel(module, signature, importer.node_of_var(module), model)
+
+
+def _output_specs(module: tvm.IRModule, graph: onnx.GraphProto, file: str) -> tuple[TensorSpec, ...]:
+    """From the imported function: ONNX's own shape inference leaves gaps that Relax does not."""
+    returned = module["main"].ret_ty
+    types = [returned] if isinstance(returned, relax.TensorType) else list(returned.fields)
+    specs = []
+    for value, tensor in zip(graph.output, types, strict=True):
+        if tensor.shape is None or not all(isinstance(dim, tvm.tirx.IntImm) for dim in tensor.shape):
+            raise DynamicShapeError(f"the shape of output '{value.name}' depends on data", file=file)
+        specs.append(TensorSpec(value.name, tuple(int(dim) for dim in tensor.shape), str(tensor.dtype)))
+    return tuple(specs)
+
+
+class _Importer(ONNXGraphImporter):  # type: ignore[misc]  # TVM is untyped
+    """TVM's importer with a node loop of its own."""
+
+    def __init__(self, file: str) -> None:
+        super().__init__(shape_dict={}, dtype_dict={})
+        self.file = file
+        self.taken: set[str] = set()
+        self.node_of_result: dict[str, str] = {}
+
+    def node_of_var(self, module: tvm.IRModule) -> dict[str, str]:
+        """A node's result is bound last, so the variables before it, back to the last result, are its too."""
+        table: dict[str, str] = {}
+        pending: list[str] = []
+        for block in module["main"].body.blocks:
+            for binding in block.bindings:
+                pending.append(binding.var.name)
+                source = binding.value.name if isinstance(binding.value, relax.Var) else binding.var.name
+                node = self.node_of_result.get(binding.var.name) or table.get(source)
+                if node is not None:
+                    table.update(dict.fromkeys(pending, node))
+                    pending.clear()
+        return table
+
+    def _check_for_unsupported_ops(self, graph: onnx.GraphProto) -> None:
+        """`require_converters` has, for the whole model at once."""
+
+    def _sanitize_name(self, name: str) -> str:
+        return self._variable_name(name)
+
+    def _variable_name(self, name: str) -> str:
+        """A new identifier that looks like `name`."""
+        cleaned = "".join(letter if letter.isalnum() and letter.isascii() else "_" for letter in name)
+        unique = unique_name(cleaned if cleaned[:1].isalpha() else f"v_{cleaned}", self.taken)
+        self.taken.add(unique)
+        return unique
+
+    def _construct_nodes(self, graph: onnx.GraphProto) -> None:
+        for node in graph.node:
+            try:
+                results = self._results(node)
+            except Exception as error:  # converters raise whatever comes to their mind
+                raise OperatorImportError(f"{node.op_type} cannot be imported: {error}", file=self.file,
+                                          node=node.name) from error
+            self._nodes.update(zip(node.output, results, strict=False))
+
+    def _results(self, node: onnx.NodeProto) -> list[Any]:
+        inputs = onnx_input(self._nodes[name] if name else None for name in node.input)
+        attributes = self._parse_attr(node.attribute)
+        if node.op_type in CONVERTERS:
+            results = [CONVERTERS[node.op_type](self.bb, inputs, attributes)]
+        elif self._is_foldable(node, inputs):
+            results = self._fold(node, inputs)
+        else:
+            attributes["tvm_custom"] = {"name": node.name, "num_outputs": len(node.output)}
+            results = self._unpack(self._convert_operator(node.op_type, inputs, attributes, self.opset))
+        if len(results) < len(node.output):
+            raise ValueError(f"it has {len(node.output)} outputs, of which only {len(results)} are supported")
+        used = [result if name else None for name, result in zip(node.output, results, strict=False)]
+        return [self._bind(node, result) for result in used]
+
+    def _is_foldable(self, node: onnx.NodeProto, inputs: list[Any]) -> bool:
+        constant = all(value is None or isinstance(value, GenericConst) for value in inputs)
+        return constant and node.op_type not in _RANDOM_OPERATORS
+
+    def _fold(self, node: onnx.NodeProto, inputs: list[Any]) -> list[Any]:
+        values = {name: value.value.numpy() for name, value in zip(node.input, inputs, strict=True) if name}
+        graph = onnx.helper.make_graph(
+            [node], node.name,
+            [onnx.helper.make_value_info(name, onnx.TypeProto()) for name in values],
+            [onnx.helper.make_value_info(name, onnx.TypeProto()) for name in node.output if name],
+        )
+        opsets = [onnx.helper.make_opsetid(node.domain, self.opset)]
+        evaluator = ReferenceEvaluator(onnx.helper.make_model(graph, opset_imports=opsets))
+        results = iter(evaluator.run(None, values))
+        return [relax.const(next(results)) if name else None for name in node.output]
+
+    def _unpack(self, result: Any) -> list[Any]:
+        if isinstance(result, relax.Tuple):
+            return list(result.fields)
+        if isinstance(result.ty, relax.TupleType):
+            bound = self.bb.emit(result)
+            return [relax.TupleGetItem(bound, index) for index in range(len(result.ty.fields))]
+        return [result]
+
+    def _bind(self, node: onnx.NodeProto, result: Any) -> Any:
+        """`result` as a variable named after `node`; inputs, constants and results of other nodes as they are."""
+        if result is None or isinstance(result, GenericConst):
+            return result
+        if isinstance(result, relax.Var):
+            if result.name.startswith(("lv", "gv")) and result.name not in self.node_of_result:
+                self.node_of_result[result.name] = node.name
+            return result
+        bound = self.bb.emit(result, name_hint=self._variable_name(node.name))
+        self.node_of_result[bound.name] = node.name
+        return bound

@@ -1,0 +1,85 @@
+"""From a model file to a checked, static, simplified ONNX model made of standard operators only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+
+import attrs
+import onnx
+from onnx import inliner, version_converter
+
+from frontends.errors import InvalidModelError, ModelError
+from frontends.model_file import read_model, standard_opset
+from frontends.names import name_nodes
+from frontends.operators import require_known_operators
+from frontends.shapes import infer_shapes, pin_shapes
+from frontends.shift_operator import DEFAULT_OPERATORS, OperatorName, lower_shift_operators
+from frontends.simplify import simplify
+from frontends.weights import attach_weights, detach_weights, drop_initializers_from_inputs
+
+OLDEST_OPSET = 13
+"""Older models are converted to it: between 9 and 13 Softmax, Slice, Clip, Split, Squeeze … changed."""
+
+
+@attrs.frozen
+class ImportOptions:
+    """How to read a model.
+
+    input_shapes:    fixed shapes by input name, needed where the model declares symbolic dimensions.
+    shift_operators: (domain, operator) names read as the shift operator, see `frontends.shift_operator`.
+    """
+
+    input_shapes: Mapping[str, tuple[int, ...]] = attrs.field(factory=dict)
+    shift_operators: tuple[OperatorName, ...] = DEFAULT_OPERATORS
+
+
+def load_model(path: str | PathLike[str], options: ImportOptions = ImportOptions()) -> onnx.ModelProto:
+    """Load, check, pin and simplify the model in `path`.
+
+    The result is plain ONNX (no custom operator, no model-local function, opset ≥ 13) with static input
+    shapes, uniquely named nodes and all weights inside. Raises a `ModelError`.
+    """
+    file = str(path)
+    model = read_model(Path(path))
+    drop_initializers_from_inputs(model)
+    weights = detach_weights(model)
+    model = _inline_functions(model, file)
+    name_nodes(model.graph)
+    require_known_operators(model, options.shift_operators, file)
+    _check(model, file)
+    pin_shapes(model, options.input_shapes, file)
+    model = lower_shift_operators(model, options.shift_operators, file)
+    model = _convert_old_opset(model, file)
+    infer_shapes(model, file)
+    model = simplify(model, file)
+    attach_weights(model, weights)
+    name_nodes(model.graph)
+    return model
+
+
+def _inline_functions(model: onnx.ModelProto, file: str) -> onnx.ModelProto:
+    if not model.functions:
+        return model
+    try:
+        return inliner.inline_local_functions(model)
+    except Exception as error:  # the inliner raises plain RuntimeErrors
+        raise InvalidModelError(f"its functions cannot be inlined: {error}", file=file) from error
+
+
+def _check(model: onnx.ModelProto, file: str) -> None:
+    try:
+        onnx.checker.check_model(model)
+    except onnx.checker.ValidationError as error:
+        raise InvalidModelError(f"invalid ONNX model: {error}", file=file) from error
+
+
+def _convert_old_opset(model: onnx.ModelProto, file: str) -> onnx.ModelProto:
+    opset = standard_opset(model)
+    if opset >= OLDEST_OPSET:
+        return model
+    try:
+        return version_converter.convert_version(model, OLDEST_OPSET)
+    except Exception as error:  # the converter raises plain RuntimeErrors
+        raise ModelError(f"cannot be converted from opset {opset} to {OLDEST_OPSET}: {error}", file=file) from error

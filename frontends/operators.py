@@ -1,0 +1,61 @@
+"""Which ONNX operators can be imported, and the one error that lists those that cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+import onnx
+from tvm.relax.frontend.onnx import onnx_frontend
+
+from frontends.converters import CONVERTERS
+from frontends.errors import UnsupportedOperatorError
+
+_STANDARD_DOMAINS = frozenset({"", "ai.onnx"})
+_CONTRIB_OPERATORS = frozenset(
+    {"BiasGelu", "EmbedLayerNormalization", "FastGelu", "Gelu", "SkipLayerNormalization"}
+)
+"""Of domain com.microsoft."""
+_DYNAMIC_OPERATORS = frozenset({"Compress", "NonZero", "Unique"})
+"""Their output's shape depends on data."""
+
+
+def has_converter(node: onnx.NodeProto) -> bool:
+    if node.domain in _STANDARD_DOMAINS:
+        return node.op_type not in _DYNAMIC_OPERATORS and node.op_type in {
+            **onnx_frontend._get_convert_map(), **CONVERTERS
+        }
+    return node.domain == "com.microsoft" and node.op_type in _CONTRIB_OPERATORS
+
+
+def is_known(node: onnx.NodeProto) -> bool:
+    """Whether ONNX itself defines the operator: simplification may yet remove the node."""
+    return node.domain in _STANDARD_DOMAINS and onnx.defs.has(node.op_type)
+
+
+def require_known_operators(
+    model: onnx.ModelProto, custom: Collection[tuple[str, str]], file: str = ""
+) -> None:
+    """Refuse operators that neither ONNX nor we define; `custom` names those handled elsewhere.
+
+    Raises UnsupportedOperatorError that lists, with them, every other operator without a converter.
+    """
+    def is_custom(node: onnx.NodeProto) -> bool:
+        return (node.domain, node.op_type) in custom
+
+    if any(not (is_known(node) or has_converter(node) or is_custom(node)) for node in model.graph.node):
+        _require(model, lambda node: has_converter(node) or is_custom(node), file)
+
+
+def require_converters(model: onnx.ModelProto, file: str = "") -> None:
+    """Raises UnsupportedOperatorError that lists every operator of `model` without a converter."""
+    _require(model, has_converter, file)
+
+
+def _require(model: onnx.ModelProto, supported: Callable[[onnx.NodeProto], bool], file: str) -> None:
+    missing: dict[str, list[str]] = {}
+    for node in model.graph.node:
+        if not supported(node):
+            operator = node.op_type if node.domain in _STANDARD_DOMAINS else f"{node.domain}::{node.op_type}"
+            missing.setdefault(operator, []).append(node.name)
+    if missing:
+        raise UnsupportedOperatorError(list(missing.items()), file=file)

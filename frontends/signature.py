@@ -1,0 +1,50 @@
+"""A model's inputs and outputs: names, shapes and types, in ONNX order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import attrs
+import onnx
+from onnx import helper
+
+from frontends.errors import DynamicShapeError
+
+
+@attrs.frozen
+class TensorSpec:
+    """One input or output. dtype is numpy's name ("float32"); shape has no symbolic dimension."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@attrs.frozen
+class Signature:
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
+def static_shape(value: onnx.ValueInfoProto) -> tuple[int, ...] | None:
+    """The shape of a tensor value, or None if its rank or any dimension is not a fixed number."""
+    tensor = value.type.tensor_type
+    if not tensor.HasField("shape") or not all(dim.HasField("dim_value") for dim in tensor.shape.dim):
+        return None
+    return tuple(dim.dim_value for dim in tensor.shape.dim)
+
+
+def dtype_name(elem_type: int) -> str:
+    """numpy's name of an ONNX element type: 1 → "float32"."""
+    return helper.tensor_dtype_to_np_dtype(elem_type).name
+
+
+def tensor_specs(values: Iterable[onnx.ValueInfoProto], file: str = "") -> tuple[TensorSpec, ...]:
+    """Raises DynamicShapeError for a value whose shape is not fixed."""
+    specs = []
+    for value in values:
+        shape = static_shape(value)
+        if shape is None:
+            raise DynamicShapeError(f"the shape of '{value.name}' is not fixed", file=file)
+        specs.append(TensorSpec(value.name, shape, dtype_name(value.type.tensor_type.elem_type)))
+    return tuple(specs)
