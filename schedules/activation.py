@@ -1,0 +1,153 @@
+"""Element-wise functions as straight-line arithmetic, which every vector unit executes in vectors.
+
+Calls of the C library would be made lane by lane. The rational approximations are those of Eigen
+(MathFunctionsImpl.h), the exponential follows Cephes; all are within 1e-6 of the result's magnitude
+(erf and GELU: of 1, where their own value nears zero).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tvm import tirx
+
+Expr = Any
+
+_EXP_LOWEST, _EXP_HIGHEST = -87.33654, 88.37626
+_LOG2_HIGH, _LOG2_LOW = 0.693359375, -2.12194440e-4
+_EXP_POLYNOMIAL = (
+    1.9875691500e-4,
+    1.3981999507e-3,
+    8.3334519073e-3,
+    4.1665795894e-2,
+    1.6666665459e-1,
+    5.0000001201e-1,
+)
+_TANH_LIMIT = 7.90531110763549805
+_TANH_NUMERATOR = (
+    -2.76076847742355e-16,
+    2.00018790482477e-13,
+    -8.60467152213735e-11,
+    5.12229709037114e-08,
+    1.48572235717979e-05,
+    6.37261928875436e-04,
+    4.89352455891786e-03,
+)
+_TANH_DENOMINATOR = (1.19825839466702e-06, 1.18534705686654e-04, 2.26843463243900e-03, 4.89352518554385e-03)
+_ERF_LIMIT = 4.0
+_ERF_NUMERATOR = (
+    -2.72614225801306e-10,
+    2.77068142495902e-08,
+    -2.10102402082508e-06,
+    -5.69250639462346e-05,
+    -7.34990630326855e-04,
+    -2.95459980854025e-03,
+    -1.60960333262415e-02,
+)
+_ERF_DENOMINATOR = (
+    -1.45660718464996e-05,
+    -2.13374055278905e-04,
+    -1.68282697438203e-03,
+    -7.37332916720468e-03,
+    -1.42647390514189e-02,
+)
+
+
+def constant(value: float) -> Expr:
+    """A float32 constant."""
+    return tirx.FloatImm("float32", value)
+
+
+def _horner(x: Expr, coefficients: Sequence[float]) -> Expr:
+    result = constant(coefficients[0])
+    for coefficient in coefficients[1:]:
+        result = result * x + constant(coefficient)
+    return result
+
+
+def _clamp(x: Expr, low: float, high: float) -> Expr:
+    return tirx.max(tirx.min(x, constant(high)), constant(low))
+
+
+def _finite_exp(x: Expr) -> Expr:
+    """e**x for x clamped to where the result is a normal number."""
+    x = _clamp(x, _EXP_LOWEST, _EXP_HIGHEST)
+    power = tirx.floor(x * constant(math.log2(math.e)) + constant(0.5))
+    rest = x - power * constant(_LOG2_HIGH) - power * constant(_LOG2_LOW)
+    polynomial = _horner(rest, _EXP_POLYNOMIAL) * (rest * rest) + rest + constant(1.0)
+    exponent = (tirx.Cast("int32", power) + 127) << 23
+    return polynomial * tirx.reinterpret("float32", exponent)
+
+
+def exp(x: Expr) -> Expr:
+    """e**x; 0 below and infinity above the range of normal numbers."""
+    result = _finite_exp(x)
+    result = tirx.Select(x > constant(_EXP_HIGHEST), constant(math.inf), result)
+    return tirx.Select(x < constant(_EXP_LOWEST), constant(0.0), result)
+
+
+def sigmoid(x: Expr) -> Expr:
+    """1 / (1 + e**-x)."""
+    return constant(1.0) / (constant(1.0) + _finite_exp(constant(0.0) - x))
+
+
+def tanh(x: Expr) -> Expr:
+    """Hyperbolic tangent, rational in x."""
+    x = _clamp(x, -_TANH_LIMIT, _TANH_LIMIT)
+    square = x * x
+    return x * _horner(square, _TANH_NUMERATOR) / _horner(square, _TANH_DENOMINATOR)
+
+
+def erf(x: Expr) -> Expr:
+    """Error function, rational in x."""
+    x = _clamp(x, -_ERF_LIMIT, _ERF_LIMIT)
+    square = x * x
+    return x * _horner(square, _ERF_NUMERATOR) / _horner(square, _ERF_DENOMINATOR)
+
+
+def gelu(x: Expr) -> Expr:
+    """x * Phi(x)."""
+    return constant(0.5) * x * (constant(1.0) + erf(x * constant(math.sqrt(0.5))))
+
+
+def gelu_tanh(x: Expr) -> Expr:
+    """GELU's tanh form (Hendrycks and Gimpel, 2016)."""
+    inner = constant(math.sqrt(2.0 / math.pi)) * (x + constant(0.044715) * x * x * x)
+    return constant(0.5) * x * (constant(1.0) + tanh(inner))
+
+
+def power(x: Expr, exponent: float) -> Expr:
+    """x**exponent: products for small whole exponents, square root for a half, else the library's pow."""
+    if exponent == 0.5:
+        return tirx.sqrt(x)
+    if exponent == int(exponent) and 0 < abs(exponent) <= 8:
+        result = x
+        for _ in range(int(abs(exponent)) - 1):
+            result = result * x
+        return result if exponent > 0 else constant(1.0) / result
+    return tirx.power(x, constant(exponent))
+
+
+UNARY: dict[str, Callable[..., Expr]] = {
+    "relu": lambda x: tirx.max(x, constant(0.0)),
+    "clip": _clamp,
+    "leaky_relu": lambda x, slope: tirx.Select(x > constant(0.0), x, x * constant(slope)),
+    "sigmoid": sigmoid,
+    "tanh": tanh,
+    "hard_sigmoid": lambda x, alpha, beta: _clamp(x * constant(alpha) + constant(beta), 0.0, 1.0),
+    "hard_swish": lambda x: x * _clamp(x * constant(1 / 6) + constant(0.5), 0.0, 1.0),
+    "silu": lambda x: x * sigmoid(x),
+    "gelu": gelu,
+    "gelu_tanh": gelu_tanh,
+    "exp": exp,
+    "sqrt": tirx.sqrt,
+    "abs": lambda x: tirx.max(x, constant(0.0) - x),
+    "negative": lambda x: constant(0.0) - x,
+    "erf": erf,
+    "add_scalar": lambda x, value: x + constant(value),
+    "multiply_scalar": lambda x, value: x * constant(value),
+    "power_scalar": power,
+}
+"""Kind of a unary epilogue step → its expression in the value and the step's constants."""

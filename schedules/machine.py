@@ -1,0 +1,94 @@
+"""What a schedule must know about the processor it is written for: facts as data, no measurement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import attrs
+import tvm
+
+
+@attrs.frozen
+class MachineParameters:
+    """One core of the target, seen by the analytic defaults of the templates.
+
+    lanes:            float32 values in one vector register.
+    vector_registers: architectural vector registers.
+    address_registers: general-purpose registers a loop can use for addresses.
+    fma_ports:        full-width fused multiply-adds started in a cycle.
+    load_ports:       full-width vector loads started in a cycle.
+    fma_latency:      cycles until a dependent multiply-add can start.
+    has_fma:          multiply and add are one instruction.
+    l1_bytes, l2_bytes: data caches of one core.
+    cache_line:       bytes.
+    cores:            how many threads a schedule may count on.
+    """
+
+    lanes: int
+    vector_registers: int
+    fma_ports: int
+    load_ports: int
+    fma_latency: int = 4
+    has_fma: bool = True
+    address_registers: int = 13
+    l1_bytes: int = 32 * 1024
+    l2_bytes: int = 512 * 1024
+    cache_line: int = 64
+    cores: int = 1
+
+
+_BY_FEATURES: tuple[tuple[frozenset[str], MachineParameters], ...] = (
+    (
+        frozenset({"avx512f", "avx512vl"}),
+        MachineParameters(lanes=16, vector_registers=32, fma_ports=2, load_ports=2, l2_bytes=1 << 20),
+    ),
+    (
+        frozenset({"avx2", "fma"}),
+        MachineParameters(lanes=8, vector_registers=16, fma_ports=2, load_ports=2, l2_bytes=256 * 1024),
+    ),
+    (
+        frozenset({"sse2"}),
+        MachineParameters(
+            lanes=4, vector_registers=16, fma_ports=1, load_ports=1, has_fma=False, l2_bytes=256 * 1024
+        ),
+    ),
+)
+"""Instruction sets, the widest first: the first whose features are all present applies."""
+
+_BY_CPU: Mapping[str, Mapping[str, int]] = {
+    # Zen 4 executes 512-bit instructions as two halves: one multiply-add and one load a cycle.
+    "znver4": {"fma_ports": 1, "load_ports": 1, "l2_bytes": 1 << 20},
+    "znver5": {"l1_bytes": 48 * 1024, "l2_bytes": 1 << 20},
+    "znver3": {"l2_bytes": 512 * 1024},
+    "znver2": {"l2_bytes": 512 * 1024},
+    "znver1": {"fma_ports": 1, "load_ports": 1, "l2_bytes": 512 * 1024},
+    "skylake-avx512": {"l2_bytes": 1 << 20},
+    "cascadelake": {"l2_bytes": 1 << 20},
+    "icelake-server": {"l1_bytes": 48 * 1024, "l2_bytes": 1280 * 1024},
+    "icelake-client": {"fma_ports": 1, "l1_bytes": 48 * 1024, "l2_bytes": 512 * 1024},
+    "tigerlake": {"fma_ports": 1, "l1_bytes": 48 * 1024, "l2_bytes": 1280 * 1024},
+    "sapphirerapids": {"l1_bytes": 48 * 1024, "l2_bytes": 2 << 20},
+    "graniterapids": {"l1_bytes": 48 * 1024, "l2_bytes": 2 << 20},
+    "alderlake": {"l1_bytes": 48 * 1024, "l2_bytes": 1280 * 1024},
+}
+"""Processors that differ from their instruction set's usual figures."""
+
+
+class UnknownMachineError(ValueError):
+    """The target has no machine parameters: no template is written for it."""
+
+
+def machine_of(target: tvm.target.Target) -> MachineParameters:
+    """Machine parameters of an LLVM `target`, from its CPU's features.
+
+    Raises UnknownMachineError if the target is not LLVM or no known instruction set is present.
+    """
+    if target.kind.name != "llvm":
+        raise UnknownMachineError(f"no schedules for target kind '{target.kind.name}', only for llvm")
+    features = {str(name) for name in tvm.target.codegen.llvm_get_cpu_features(target)}
+    cpu = str(target.attrs.get("mcpu", ""))
+    for required, parameters in _BY_FEATURES:
+        if required <= features:
+            cores = int(target.attrs.get("num-cores", 1))
+            return attrs.evolve(parameters, cores=cores, **_BY_CPU.get(cpu, {}))
+    raise UnknownMachineError(f"no schedules for the instruction set of CPU '{cpu or 'generic'}'")

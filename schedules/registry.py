@@ -1,0 +1,71 @@
+"""From workload to kernel: the first template that applies."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import tvm
+from numpy.typing import NDArray
+
+from schedules.machine import machine_of
+from schedules.template import Decisions, Kernel, ScheduleError, Template
+from schedules.workload import Depthwise, IndexedConv, Workload
+from schedules.x86 import depthwise, indexed_conv
+from schedules.x86.depthwise import DepthwiseTemplate
+from schedules.x86.elementwise import ElementwiseTemplate
+from schedules.x86.indexed_conv import IndexedConvTemplate
+from schedules.x86.pool import GlobalPoolTemplate, WindowPoolTemplate
+
+TEMPLATES: tuple[Template, ...] = (
+    IndexedConvTemplate(),
+    DepthwiseTemplate(),
+    WindowPoolTemplate(),
+    GlobalPoolTemplate(),
+    ElementwiseTemplate(),
+)
+"""In order of preference; the first that applies is used."""
+
+
+def template_of(workload: Workload, target: tvm.target.Target) -> Template:
+    """The template for `workload` on `target`.
+
+    Raises ScheduleError, with every template's reason, if none applies.
+    """
+    machine = machine_of(target)
+    reasons = []
+    for template in TEMPLATES:
+        reason = template.applies(workload, machine)
+        if reason is None:
+            return template
+        reasons.append(f"{template.kind}: {reason}")
+    raise ScheduleError(f"no template for {workload}: " + "; ".join(reasons))
+
+
+def build(
+    workload: Workload, target: tvm.target.Target, threads: int = 1, decisions: Decisions | None = None
+) -> Kernel:
+    """The kernel that computes `workload` on `target`.
+
+    decisions: from a tuning record; None for the template's analytic defaults.
+    Raises ScheduleError if no template applies or the decisions do not fit.
+    """
+    template = template_of(workload, target)
+    machine = machine_of(target)
+    if decisions is None:
+        decisions = template.defaults(workload, machine, threads)
+    return template.schedule(workload, dict(decisions), machine)
+
+
+def pack_weights(kernel: Kernel, weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    """`weights` in the order `kernel` reads its `k`, flat.
+
+    IndexedConv: weights [blocks * lanes, virtual channels] (of the block's own table, if grouped).
+    Depthwise: weights [blocks * lanes, taps].
+    Raises ScheduleError for a shape that is not the workload's.
+    """
+    if isinstance(kernel.workload, IndexedConv):
+        return indexed_conv.pack_weights(kernel.workload, kernel.decisions, weights)
+    if isinstance(kernel.workload, Depthwise):
+        return depthwise.pack_weights(kernel.workload, weights)
+    raise ScheduleError(f"kernel {kernel.name} has no weights")

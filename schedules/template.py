@@ -1,0 +1,90 @@
+"""The contract between workloads and the templates that turn them into kernels."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import attrs
+from tvm import tirx
+
+from schedules.machine import MachineParameters
+from schedules.workload import Workload
+
+Decisions = Mapping[str, int]
+"""The named choices of a schedule; the unit of tuning."""
+
+
+class ScheduleError(ValueError):
+    """A workload that no template takes, or decisions that a template cannot follow."""
+
+
+@attrs.frozen
+class Kernel:
+    """One scheduled function and how to call it.
+
+    name:       stable: the same workload and decisions give the same name, others give another.
+    kind:       name of the template.
+    workload:   what it computes.
+    func:       private PrimFunc whose parameters are raw pointers, in the order of `parameters`.
+    parameters: names of the arguments. Tables are int32. Common to all kernels are `x` (input), `yo`
+                (output block offsets), `yp` (output pixel offsets), `y` (output) and, for step i of the
+                epilogue, `e{i}` (operand) with its tables `e{i}_rb` (per block) or `e{i}_rl` (per
+                channel) and `e{i}_rp` (per pixel).
+    decisions:  the choices it was scheduled with.
+    padded_pixels: entries the kernel reads from tables indexed by output pixel; longer than the
+                workload's pixels if the last tile is padded, with the last entry repeated.
+    """
+
+    name: str
+    kind: str
+    workload: Workload
+    func: tirx.PrimFunc
+    parameters: tuple[str, ...]
+    decisions: Decisions
+    padded_pixels: int
+
+
+class Template(Protocol):
+    """Schedules one kind of workload.
+
+    kind: the template's name, the first part of its kernels' names.
+    """
+
+    kind: str
+
+    def applies(self, workload: Workload, machine: MachineParameters) -> str | None:
+        """None if the template takes the workload, else why not."""
+
+    def defaults(self, workload: Any, machine: MachineParameters, threads: int) -> Decisions:
+        """Decisions from the machine parameters alone, for use without a tuning record."""
+
+    def schedule(self, workload: Any, decisions: Decisions, machine: MachineParameters) -> Kernel:
+        """The kernel. Raises ScheduleError for decisions that do not fit the workload."""
+
+
+def kernel_name(kind: str, shape: str, workload: Workload, decisions: Decisions, tag: str = "") -> str:
+    """`kind_shape[_tag]_digest`, the digest covering everything that shapes the code."""
+    text = repr((workload, sorted(decisions.items())))
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    return "_".join(part for part in (kind, shape, tag, digest) if part)
+
+
+def tiles(total: int, tile: int) -> list[tuple[int, int, int]]:
+    """Cut `range(total)` into runs of equal tiles: [(start, count, tile), ...], count a multiple of tile.
+
+    What does not fill a tile becomes a run with one smaller tile, so nothing is padded.
+    """
+    if total <= 0 or tile <= 0:
+        raise ScheduleError(f"cannot cut {total} elements into tiles of {tile}")
+    whole = total - total % tile
+    runs = [(0, whole, tile)] if whole else []
+    if total % tile:
+        runs.append((whole, total % tile, total % tile))
+    return runs
+
+
+def largest_divisor(number: int, limit: int) -> int:
+    """The largest divisor of `number` that is at most `limit`."""
+    return max(d for d in range(1, max(1, min(number, limit)) + 1) if number % d == 0)

@@ -1,0 +1,169 @@
+"""The indexed convolution: every dense or grouped convolution and GEMM.
+
+    y[yo[o] + yp[p] + v] = epilogue(sum_c x[ct[t(o), c] + pt[p]] * k[o, c, v])
+
+A tile of `pixel_tile` pixels by `block_tile` output blocks is kept in vector registers during the
+whole reduction. A step of the reduction loads one weight vector per block and multiplies each by one
+scalar of x per pixel, broadcast from memory as the multiply-add's own operand. A tile is a list of
+pixels, not a rectangle: it may straddle rows and images, so small planes waste nothing.
+
+Decisions:
+    pixel_tile, block_tile: the register tile; what does not fill one is computed with a smaller one.
+    unroll:       steps of the reduction in the loop body; divides its length.
+    pixels_outer: 1 keeps a tile of pixels and sweeps all weights, 0 keeps a panel of weights and
+                  sweeps all pixels: whichever re-reads less from beyond the caches.
+    parallel:     1 shares the tiles between threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+from tvm import tirx
+from tvm.s_tir import Schedule
+from tvm.tirx.script import builder as T
+
+from schedules import epilogue
+from schedules.emit import UNBOUNDED, Buffers, address, emit, finish
+from schedules.machine import MachineParameters
+from schedules.register_blocking import accumulate_in_registers
+from schedules.template import Decisions, Kernel, ScheduleError, kernel_name, tiles
+from schedules.workload import IndexedConv, Workload
+from schedules.x86.register_tile import default_decisions
+
+KIND = "indexed_conv"
+
+
+@attrs.frozen
+class Region:
+    """A part of the output cut into equal tiles: `blocks` and `pixels` are (start, count, tile)."""
+
+    index: int
+    blocks: tuple[int, int, int]
+    pixels: tuple[int, int, int]
+
+
+def regions(workload: IndexedConv, decisions: Decisions) -> Iterator[Region]:
+    """At most four: whole tiles, and the remainders below and beside them."""
+    index = 0
+    for blocks in tiles(workload.blocks, decisions["block_tile"]):
+        for pixels in tiles(workload.pixels, decisions["pixel_tile"]):
+            yield Region(index, blocks, pixels)
+            index += 1
+
+
+def pack_weights(
+    workload: IndexedConv, decisions: Decisions, weights: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """[blocks * lanes, virtual channels] → the order the kernel reads: [tile][channel][block in tile][lane].
+
+    For a grouped convolution the virtual channels are those of the block's own table.
+    """
+    expected = (workload.blocks * workload.lanes, workload.virtual_channels)
+    if weights.shape != expected:
+        raise ScheduleError(f"weights of shape {weights.shape} for an indexed convolution of {expected}")
+    blocked = weights.reshape(workload.blocks, workload.lanes, workload.virtual_channels).transpose(0, 2, 1)
+    runs = []
+    for start, count, tile in tiles(workload.blocks, decisions["block_tile"]):
+        run = blocked[start : start + count].reshape(count // tile, tile, -1, workload.lanes)
+        runs.append(run.transpose(0, 2, 1, 3).ravel())
+    return np.ascontiguousarray(np.concatenate(runs), dtype=np.float32)
+
+
+def _emit_region(workload: IndexedConv, region: Region, buffers: Buffers) -> None:
+    (first_block, blocks, block_tile), (first_pixel, pixels, _) = region.blocks, region.pixels
+    lanes, channels = workload.lanes, workload.virtual_channels
+    shape = (blocks, pixels, lanes)
+    accumulator = T.sblock_alloc_buffer(shape, "float32")
+    with T.grid(*shape, channels) as loops:
+        with T.sblock(f"multiply_add_{region.index}"):
+            o, p, v, c = T.axis.remap("SSSR", list(loops))
+            with T.init():
+                T.buffer_store(accumulator, tirx.FloatImm("float32", 0.0), [o, p, v])
+            table = (o + first_block) * workload.tables // workload.blocks if workload.tables > 1 else 0
+            x = buffers["x"][address(buffers["ct"][table * channels + c], buffers["pt"][p + first_pixel])]
+            panel = first_block * channels * lanes + (o // block_tile) * (channels * block_tile * lanes)
+            k = buffers["k"][panel + c * (block_tile * lanes) + (o % block_tile) * lanes + v]
+            T.buffer_store(accumulator, accumulator[o, p, v] + x * k, [o, p, v])
+    with T.grid(*shape) as loops:
+        with T.sblock(f"store_{region.index}"):
+            o, p, v = T.axis.remap("SSS", list(loops))
+            at = epilogue.Position(o + first_block, p + first_pixel, v, lanes)
+            value = epilogue.apply(workload.epilogue, accumulator[o, p, v], buffers, at)
+            y = address(buffers["yo"][at.block], buffers["yp"][at.pixel], v)
+            T.buffer_store(buffers["y"], value, [y])
+
+
+def _schedule_region(schedule: Schedule, region: Region, decisions: Decisions) -> None:
+    o, p, v = schedule.get_loops(schedule.get_sblock(f"store_{region.index}"))
+    o_outer, o_inner = schedule.split(o, [None, region.blocks[2]])
+    p_outer, p_inner = schedule.split(p, [None, region.pixels[2]])
+    outer = [p_outer, o_outer] if decisions["pixels_outer"] else [o_outer, p_outer]
+    schedule.reorder(*outer, p_inner, o_inner, v)
+    accumulate_in_registers(
+        schedule,
+        f"multiply_add_{region.index}",
+        f"store_{region.index}",
+        outer=outer,
+        tile=[p_inner, o_inner],
+        unroll=[decisions["unroll"]],
+        parallel=bool(decisions["parallel"]),
+    )
+
+
+class IndexedConvTemplate:
+    """See the module's docstring. Weights: `pack_weights`. Source: Dukhan, arXiv 1907.02129."""
+
+    kind = KIND
+
+    def applies(self, workload: Workload, machine: MachineParameters) -> str | None:
+        if not isinstance(workload, IndexedConv):
+            return "not an indexed convolution"
+        if workload.dtype != "float32":
+            return f"dtype {workload.dtype}, only float32 is scheduled"
+        if workload.blocks % workload.tables:
+            return f"{workload.blocks} blocks do not share {workload.tables} tables evenly"
+        return epilogue.refusal(workload.epilogue)
+
+    def defaults(self, workload: IndexedConv, machine: MachineParameters, threads: int) -> Decisions:
+        return default_decisions(workload, machine, threads)
+
+    def schedule(self, workload: IndexedConv, decisions: Decisions, machine: MachineParameters) -> Kernel:
+        if workload.virtual_channels % decisions["unroll"]:
+            raise ScheduleError(
+                f"unroll {decisions['unroll']} does not divide {workload.virtual_channels} virtual channels"
+            )
+        blocks, lanes, pixels = workload.blocks, workload.lanes, workload.pixels
+        parameters = {
+            "x": ("float32", UNBOUNDED),
+            "ct": ("int32", workload.tables * workload.virtual_channels),
+            "pt": ("int32", pixels),
+            "k": ("float32", blocks * workload.virtual_channels * lanes),
+            "yo": ("int32", blocks),
+            "yp": ("int32", pixels),
+            "y": ("float32", UNBOUNDED),
+            **epilogue.parameters(workload.epilogue, blocks, lanes, pixels),
+        }
+        parts = list(regions(workload, decisions))
+
+        def body(buffers: Buffers) -> None:
+            for region in parts:
+                _emit_region(workload, region, buffers)
+
+        schedule = Schedule(emit(parameters, body))
+        for region in parts:
+            _schedule_region(schedule, region, decisions)
+        shape = f"{workload.virtual_channels}x{blocks * lanes}x{pixels}"
+        shape += f"_t{decisions['pixel_tile']}x{decisions['block_tile']}"
+        return Kernel(
+            name=kernel_name(KIND, shape, workload, decisions, epilogue.tag(workload.epilogue)),
+            kind=KIND,
+            workload=workload,
+            func=finish(schedule),
+            parameters=tuple(parameters),
+            decisions=decisions,
+            padded_pixels=pixels,
+        )

@@ -1,0 +1,74 @@
+"""Runs one kernel on numpy arrays, through a public program of a single step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tvm
+from numpy.typing import NDArray
+from tvm import tirx
+from tvm.script.ir_builder import IRBuilder
+from tvm.tirx.script import builder as T
+
+from schedules import PIPELINE_NAME, Kernel
+
+AVX512 = tvm.target.Target({"kind": "llvm", "mcpu": "znver4"})
+AVX2 = tvm.target.Target({"kind": "llvm", "mcpu": "haswell"})
+
+Array = NDArray[Any]
+
+
+def host_targets() -> list[tvm.target.Target]:
+    """Those of the two instruction sets that this machine can execute."""
+    host = tvm.target.Target({"kind": "llvm", "mcpu": tvm.target.codegen.llvm_get_system_cpu()})
+    features = {str(name) for name in tvm.target.codegen.llvm_get_cpu_features(host)}
+    wide = [AVX512] if "avx512f" in features else []
+    return wide + [AVX2]
+
+
+def wrap(func: tirx.PrimFunc, arrays: Sequence[Array]) -> tvm.IRModule:
+    """A module whose `main` takes `arrays` as tensors and hands their addresses to `func`."""
+    callee = tvm.ir.GlobalVar("kernel")
+    with IRBuilder() as builder:
+        with T.prim_func(False, s_tir=True):
+            T.func_name("main")
+            T.func_attr({"global_symbol": "main"})
+            handles = [T.arg(f"a{i}", T.handle()) for i in range(len(arrays))]
+            buffers = [
+                T.match_buffer(handle, array.shape, str(array.dtype))
+                for handle, array in zip(handles, arrays, strict=True)
+            ]
+            pointers = [T.address_of(buffer[0]) for buffer in buffers]
+            T.evaluate(tvm.ir.Call(callee, pointers, ret_ty="int32"))
+    return tvm.IRModule({callee: func, tvm.ir.GlobalVar("main"): builder.get()})
+
+
+def aligned(array: Array) -> Array:
+    """A flat copy that starts at a multiple of 64 bytes."""
+    raw = np.zeros(array.nbytes + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    copy = raw[start : start + array.nbytes].view(array.dtype)
+    copy[:] = array.ravel()
+    return copy
+
+
+def compile_call(
+    func: tirx.PrimFunc, arrays: Sequence[Array], target: tvm.target.Target
+) -> tuple[Callable[[], None], list[Any], Any]:
+    """(call once, tensors, executable)."""
+    copies = [aligned(array) for array in arrays]
+    executable = tvm.compile(wrap(func, copies), target=target, tir_pipeline=PIPELINE_NAME)
+    tensors = [tvm.runtime.from_dlpack(copy) for copy in copies]
+    main = executable["main"]
+    return lambda: main(*tensors), tensors, executable
+
+
+def run(kernel: Kernel, arguments: Mapping[str, Array], target: tvm.target.Target) -> Array:
+    """`y` after one call."""
+    arrays = [arguments[name] for name in kernel.parameters]
+    call, tensors, _ = compile_call(kernel.func, arrays, target)
+    call()
+    return tensors[kernel.parameters.index("y")].numpy()
+
