@@ -1,0 +1,320 @@
+"""A Relax function as an ordered list of nodes that can be edited: the one place of Relax surgery.
+
+`Graph.read` takes a function in A-normal form apart, `Graph.write` puts it together again through a
+BlockBuilder, which infers all types anew. Aliases (`y = x`) and projections of tuples that are spelled
+out are resolved on the way in, so a node's arguments are parameters, constants or other nodes' results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import attrs
+import tvm
+from tvm import relax
+from tvm.ir import Call, Expr, GlobalVar, IRModule, Tuple, TupleGetItem, Var
+
+INDEX_MAP_FUNCTION = "shiftc.index_map"
+
+
+class GraphError(ValueError):
+    """A function that cannot be read as a graph, or a group of nodes that cannot be moved out of one."""
+
+
+@attrs.define(eq=False)
+class Node:
+    """`var = call`. Edit `call` freely; the type of `var` is inferred anew when the graph is written."""
+
+    var: Var
+    call: Expr
+
+    @property
+    def name(self) -> str:
+        return str(self.var.name)
+
+    @property
+    def op(self) -> str:
+        """The operator: `relax.nn.conv2d`, `tuple`, `tuple_get_item`, `index_map`, `call:<function>` …"""
+        return operator_name(self.call)
+
+    @property
+    def args(self) -> tuple[Expr, ...]:
+        """The tensors that are read (and shapes and scalars): tuples flattened, the callee left out."""
+        return tuple(_leaves(self.call))
+
+    @property
+    def variables(self) -> tuple[Var, ...]:
+        """The variables among the arguments."""
+        return tuple(arg for arg in self.args if isinstance(arg, Var))
+
+
+def operator_name(expr: Expr) -> str:
+    """What `Node.op` says about an expression."""
+    if isinstance(expr, Tuple):
+        return "tuple"
+    if isinstance(expr, TupleGetItem):
+        return "tuple_get_item"
+    if not isinstance(expr, Call):
+        return type(expr).__name__
+    if isinstance(expr.op, GlobalVar):
+        return f"call:{expr.op.name_hint}"
+    name = str(getattr(expr.op, "name", type(expr.op).__name__))
+    if name == "relax.call_tir":
+        return f"call_tir:{expr.args[0].name_hint}"
+    if name == "relax.call_pure_packed":
+        symbol = str(expr.args[0].global_symbol)
+        return "index_map" if symbol == INDEX_MAP_FUNCTION else f"packed:{symbol}"
+    return name
+
+
+def _leaves(expr: Expr) -> Iterator[Expr]:
+    if isinstance(expr, Tuple):
+        for field in expr.fields:
+            yield from _leaves(field)
+    elif isinstance(expr, TupleGetItem):
+        yield from _leaves(expr.tuple_value)
+    elif isinstance(expr, Call):
+        for arg in expr.args:
+            yield from _leaves(arg)
+    elif not isinstance(expr, GlobalVar | relax.ExternFunc | tvm.ir.StringImm):
+        yield expr
+
+
+def substitute(expr: Expr, values: Mapping[Var, Expr]) -> Expr:
+    """The expression with variables exchanged."""
+    if isinstance(expr, Var):
+        return values.get(expr, expr)
+    if isinstance(expr, Tuple):
+        return Tuple([substitute(field, values) for field in expr.fields])
+    if isinstance(expr, TupleGetItem):
+        value = substitute(expr.tuple_value, values)
+        return value.fields[expr.index] if isinstance(value, Tuple) else TupleGetItem(value, expr.index)
+    if isinstance(expr, Call):
+        args = [substitute(arg, values) for arg in expr.args]
+        return Call(expr.op, args, expr.attrs, expr.ty_args, expr.span)
+    return expr
+
+
+@attrs.define(eq=False)
+class Graph:
+    """The nodes of one Relax function in an order in which they can be computed.
+
+    params: the function's parameters.
+    nodes:  the bindings.
+    output: what is returned: a variable, a constant, or (nested) tuples of them.
+    """
+
+    params: list[Var]
+    nodes: list[Node]
+    output: Expr
+    attributes: Mapping[str, object] = attrs.field(factory=dict)
+
+    @classmethod
+    def read(cls, mod: IRModule, name: str = "main") -> Graph:
+        """The graph of a function of the module; raises GraphError for control flow."""
+        return cls.of_function(mod[name])
+
+    @classmethod
+    def of_function(cls, function: relax.Function) -> Graph:
+        """The graph of a Relax function in A-normal form."""
+        values: dict[Var, Expr] = {}
+        nodes: list[Node] = []
+        attributes = dict(function.attrs.items()) if function.attrs else {}
+        attributes.pop("global_symbol", None)
+        for block in function.body.blocks:
+            for binding in block.bindings:
+                value = substitute(binding.value, values)
+                if isinstance(value, relax.If | relax.Function | relax.SeqExpr):
+                    raise GraphError(f"{binding.var.name}: control flow and inner functions are not supported")
+                if _is_computed(value):
+                    nodes.append(Node(binding.var, value))
+                else:
+                    values[binding.var] = value
+        return cls(list(function.params), nodes, substitute(function.body.body, values), attributes)
+
+    # --- looking ----------------------------------------------------------------------------
+
+    @property
+    def outputs(self) -> list[Expr]:
+        """What is returned, tuples flattened."""
+        return list(_leaves(self.output))
+
+    def producer(self, expr: Expr) -> Node | None:
+        """The node that makes the value; None for parameters and constants."""
+        return self.producers().get(expr) if isinstance(expr, Var) else None
+
+    def producers(self) -> dict[Var, Node]:
+        """Every variable's node."""
+        return {node.var: node for node in self.nodes}
+
+    def consumers(self, var: Var) -> list[Node]:
+        """The nodes that read the variable, in order; being returned does not count."""
+        return [node for node in self.nodes if var in node.variables]
+
+    def all_consumers(self) -> dict[Var, list[Node]]:
+        """`consumers` of every variable that has any, at once."""
+        found: dict[Var, list[Node]] = {}
+        for node in self.nodes:
+            for var in dict.fromkeys(node.variables):
+                found.setdefault(var, []).append(node)
+        return found
+
+    # --- editing ----------------------------------------------------------------------------
+
+    def replace(self, var: Var, value: Expr) -> None:
+        """Let everybody who reads `var`, and the output, read `value` instead."""
+        self.replace_all({var: value})
+
+    def replace_all(self, values: Mapping[Var, Expr]) -> None:
+        """`replace` for many variables at once."""
+        for node in self.nodes:
+            if any(var in values for var in node.variables):
+                node.call = substitute(node.call, values)
+        self.output = substitute(self.output, values)
+
+    def insert_before(self, node: Node | None, call: Expr, name: str) -> Node:
+        """A new node, in front of `node` or at the end; its variable is typed and may be read at once."""
+        typed = relax.BlockBuilder().normalize(call)
+        new = Node(relax.Var(name, typed.ty), call)
+        self.nodes.insert(len(self.nodes) if node is None else self._position(node), new)
+        return new
+
+    def _position(self, node: Node) -> int:
+        return next(i for i, other in enumerate(self.nodes) if other is node)
+
+    def remove_dead(self) -> None:
+        """Drop the nodes whose results nobody reads."""
+        alive: set[Var] = {out for out in self.outputs if isinstance(out, Var)}
+        kept = []
+        for node in reversed(self.nodes):
+            if node.var in alive:
+                kept.append(node)
+                alive.update(node.variables)
+        self.nodes = kept[::-1]
+
+    def sort(self) -> None:
+        """Order the nodes so that all are computed before they are read, changing as little as possible."""
+        producers, done, placed = self.producers(), set[Var](), list[Node]()
+        for root in self.nodes:
+            stack: list[tuple[Node, bool]] = [(root, False)]
+            open_vars: set[Var] = set()
+            while stack:
+                node, ready = stack.pop()
+                if ready:
+                    open_vars.discard(node.var)
+                    done.add(node.var)
+                    placed.append(node)
+                elif node.var not in done:
+                    if node.var in open_vars:
+                        raise GraphError(f"{node.name} would need its own result")
+                    open_vars.add(node.var)
+                    stack.append((node, True))
+                    needed = [producers[v] for v in node.variables if v in producers and v not in done]
+                    stack.extend((other, False) for other in reversed(needed))
+        self.nodes = placed
+
+    # --- writing ----------------------------------------------------------------------------
+
+    def write(self, mod: IRModule, name: str = "main") -> IRModule:
+        """A module like `mod` with this graph as the function `name`; unused private functions are gone."""
+        function = self.function(name)
+        functions = {gv: function if gv.name_hint == name else f for gv, f in mod.functions.items()}
+        return _without_unused(IRModule(functions, attrs=mod.attrs))
+
+    def function(self, name: str, private: bool = False) -> relax.Function:
+        """The Relax function: one dataflow block, names of variables kept."""
+        builder = relax.BlockBuilder()
+        values: dict[Var, Expr] = {}
+        returned = {out for out in self.outputs if isinstance(out, Var)}
+        with builder.function(name, self.params, attrs=dict(self.attributes), private=private):
+            with builder.dataflow():
+                for node in self.nodes:
+                    emit = builder.emit_output if node.var in returned else builder.emit
+                    values[node.var] = emit(substitute(node.call, values), node.name)
+                output = substitute(self.output, values)
+            builder.emit_func_output(output)
+        written = builder.finalize()
+        return next(iter(written.functions.values()))
+
+
+def _without_unused(mod: IRModule) -> IRModule:
+    """The module without private functions that no other function calls."""
+    reached: set[str] = set()
+    pending = [gv for gv, f in mod.functions.items() if f.attrs and "global_symbol" in f.attrs]
+    while pending:
+        gv = pending.pop()
+        if gv.name_hint not in reached:
+            reached.add(gv.name_hint)
+            if isinstance(mod[gv], relax.Function):
+                pending.extend(relax.analysis.all_global_vars(mod[gv]))
+    kept = {gv: f for gv, f in mod.functions.items() if gv.name_hint in reached}
+    return IRModule(kept, attrs=mod.attrs)
+
+
+def outline(
+    mod: IRModule, graph: Graph, nodes: Sequence[Node], name: str, attributes: Mapping[str, object]
+) -> IRModule:
+    """Move `nodes` into a private function with `attributes` and let one call take their place.
+
+    Returns the module with the function added; `graph` is edited in place. Parameters are the variables
+    that the group reads, in order; constants stay in the body. Several results are returned as a tuple.
+    A node that calls a private Relax function is inlined, so groups do not nest. Raises GraphError where
+    the call would need its own result (a path leaves the group and comes back).
+    """
+    members = {node.var for node in nodes}
+    group = [node for node in graph.nodes if node.var in members]
+    rest = [node for node in graph.nodes if node.var not in members]
+    inputs = list(dict.fromkeys(v for node in group for v in node.variables if v not in members))
+    read_later = {v for node in rest for v in node.variables} | set(graph.outputs)
+    results = [node.var for node in group if node.var in read_later]
+    if not results:
+        raise GraphError(f"{name}: nobody reads what these nodes compute")
+
+    result = results[0] if len(results) == 1 else Tuple(results)
+    params = [relax.Var(var.name, var.ty) for var in inputs]
+    # copies: the graph's own nodes stay as they are
+    body = Graph(params, [Node(node.var, node.call) for node in group], result, attributes)
+    body.replace_all(dict(zip(inputs, params, strict=True)))
+    function = _inlined(mod, body).function(name, private=True)
+    builder = relax.BlockBuilder(mod)
+    gvar = builder.add_func(function, name)
+
+    call = Call(gvar, inputs)
+    at = next(i for i, node in enumerate(graph.nodes) if node.var in members)
+    if len(results) == 1:
+        replacements = [Node(results[0], call)]
+    else:
+        whole = relax.Var(name, function.ret_ty)
+        replacements = [Node(whole, call)]
+        replacements += [Node(var, TupleGetItem(whole, i)) for i, var in enumerate(results)]
+    before = [node for node in graph.nodes[:at] if node.var not in members]
+    graph.nodes = [*before, *replacements, *rest[len(before):]]
+    graph.sort()
+    return builder.get()
+
+
+def _inlined(mod: IRModule, graph: Graph) -> Graph:
+    """The graph with the bodies of private Relax functions in place of the calls to them."""
+    nodes: list[Node] = []
+    values: dict[Var, Expr] = {}
+    for node in graph.nodes:
+        call = substitute(node.call, values)
+        callee = mod[call.op] if isinstance(call, Call) and isinstance(call.op, GlobalVar) else None
+        if isinstance(callee, relax.Function):
+            inner = _inlined(mod, Graph.of_function(callee))
+            local = dict(zip(inner.params, call.args, strict=True))
+            for inner_node in inner.nodes:
+                fresh = relax.Var(inner_node.name, inner_node.var.ty)
+                nodes.append(Node(fresh, substitute(inner_node.call, local)))
+                local[inner_node.var] = fresh
+            values[node.var] = substitute(inner.output, local)
+        elif _is_computed(call):
+            nodes.append(Node(node.var, call))
+        else:
+            values[node.var] = call
+    return Graph(graph.params, nodes, substitute(graph.output, values), graph.attributes)
+
+
+def _is_computed(value: Expr) -> bool:
+    """False for an alias, a constant with a name, or a tuple that is spelled out."""
+    return isinstance(value, Call | TupleGetItem | relax.ShapeExpr)
