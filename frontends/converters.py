@@ -1,7 +1,8 @@
 """ONNX → Relax converters that replace TVM's where those produce what later passes cannot read.
 
-TVM's importer turns Pad, Clip and Tile into opaque kernels, Sum into a stack and a reduction, and keeps
-shapes as run-time values; here they become Relax operators and constants, since every shape is static.
+TVM's importer turns Pad, Clip, Tile and automatic padding into opaque kernels, Sum into a stack and a
+reduction, and keeps shapes as run-time values; here they become Relax operators and constants, since
+every shape is static.
 
 A converter takes the block builder, the inputs (None where one is absent) and the attributes, and
 returns the expression of the node's first output.
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 from tvm import relax
 from tvm.ir import GenericConst
+from tvm.relax.frontend.onnx import onnx_frontend
 
 Expr = Any
 """relax.Expr; TVM is untyped."""
@@ -101,14 +103,57 @@ def _clip(_: Any, inputs: Inputs, attributes: Attributes) -> Expr:
     return result if high is None else relax.op.minimum(result, high)
 
 
+def _conv(builder: Any, inputs: Inputs, attributes: Attributes) -> Expr:
+    """Convolution, then its bias as an Add of a constant [1, O, 1, …]."""
+    data, weight, bias = inputs[0], inputs[1], _optional(inputs, 2)
+    kernel = static_shape(weight)[2:]
+    padded = _explicit_padding(static_shape(data)[2:], kernel, {**attributes, "kernel_shape": kernel})
+    convert = onnx_frontend.Conv.get_converter(11)
+    result = convert(builder, onnx_frontend.onnx_input([data, weight]), padded, None)
+    if bias is None:
+        return result
+    broadcast = (1, -1, *(1 for _ in kernel))
+    if isinstance(bias, GenericConst):
+        return relax.op.add(result, relax.const(bias.value.numpy().reshape(broadcast)))
+    return relax.op.add(result, relax.op.reshape(bias, broadcast))
+
+
+def _pool(converter: Any) -> Converter:
+    def convert(builder: Any, inputs: Inputs, attributes: Attributes) -> Expr:
+        sizes = static_shape(inputs[0])[2:]
+        padded = _explicit_padding(sizes, attributes["kernel_shape"], attributes)
+        return converter.get_converter(1)(builder, inputs, padded, None)
+
+    return convert
+
+
+def _explicit_padding(sizes: Sequence[int], kernel: Sequence[int], attributes: Attributes) -> dict[str, Any]:
+    """`attributes` with `auto_pad` replaced by the `pads` it stands for."""
+    explicit = dict(attributes)
+    mode = explicit.pop("auto_pad", b"NOTSET")
+    if mode == b"VALID":
+        explicit["pads"] = [0] * (2 * len(sizes))
+    elif mode != b"NOTSET":
+        size = np.array(sizes)
+        stride, dilation = np.array(explicit.get("strides", 1)), np.array(explicit.get("dilations", 1))
+        covered = (-(-size // stride) - 1) * stride + (np.array(kernel) - 1) * dilation + 1
+        total = np.maximum(covered - size, 0)
+        smaller, larger = total // 2, total - total // 2
+        before, after = (smaller, larger) if mode == b"SAME_UPPER" else (larger, smaller)
+        explicit["pads"] = [*before.tolist(), *after.tolist()]
+    return explicit
+
+
 def _tile(_: Any, inputs: Inputs, attributes: Attributes) -> Expr:
     return relax.op.tile(inputs[0], constant_value(inputs[1], "repeats").tolist())
 
 
 def _chain(operator: Callable[[Expr, Expr], Expr]) -> Converter:
     """A variadic operator as a chain of binary ones, which broadcast as ONNX does."""
+
     def convert(builder: Any, inputs: Inputs, attributes: Attributes) -> Expr:
         return reduce(lambda left, right: builder.normalize(operator(left, right)), inputs)
+
     return convert
 
 
@@ -118,11 +163,14 @@ def _mean(builder: Any, inputs: Inputs, attributes: Attributes) -> Expr:
 
 
 CONVERTERS: Mapping[str, Converter] = {
+    "AveragePool": _pool(onnx_frontend.AveragePool),
     "Clip": _clip,
     "ConstantOfShape": _constant_of_shape,
+    "Conv": _conv,
     "Dropout": _identity,
     "Identity": _identity,
     "Max": _chain(relax.op.maximum),
+    "MaxPool": _pool(onnx_frontend.MaxPool),
     "Mean": _mean,
     "Min": _chain(relax.op.minimum),
     "Pad": _pad,

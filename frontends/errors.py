@@ -52,6 +52,10 @@ class UnknownOpsetError(ModelError):
     """The model names a version of the standard operator set that the onnx package does not know."""
 
 
+class OpsetConversionError(ModelError):
+    """The model's old operator set cannot be brought up to date."""
+
+
 class UnsupportedOperatorError(ModelError):
     """Operators no converter exists for: one error lists them all.
 
@@ -70,6 +74,10 @@ class OperatorImportError(ModelError):
 
 class ShiftOperatorError(ModelError):
     """A Shift node's attributes or inputs make no sense."""
+
+
+class ShapeInferenceError(ModelError):
+    """The shapes inside the model do not fit together."""
 
 
 class DynamicShapeError(ModelError):

@@ -32,7 +32,8 @@ def _read(name: str, info: ExternalDataInfo, model_file: Path) -> bytes:
     path = _inside(name, info.location, model_file)
     if not path.is_file():
         raise MissingExternalDataError(
-            f"weight '{name}' is stored in '{info.location}', which is not beside the model", file=str(model_file)
+            f"weight '{name}' is stored in '{info.location}', which is not beside the model",
+            file=str(model_file),
         )
     with path.open("rb") as data:
         data.seek(info.offset or 0)

@@ -10,6 +10,7 @@ variable named after the node, and to say which node an error is about.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from os import PathLike
 from typing import Any
@@ -24,14 +25,22 @@ from tvm.relax.frontend.onnx.onnx_frontend import ONNXGraphImporter, onnx_input
 
 from frontends.converters import CONVERTERS
 from frontends.errors import DynamicShapeError, OperatorImportError
-from frontends.load import ImportOptions, load_model
+from frontends.load import DEFAULT_OPTIONS, ImportOptions, load_model
 from frontends.model_file import standard_opset
 from frontends.names import unique_name
 from frontends.operators import require_converters
 from frontends.signature import Signature, TensorSpec, tensor_specs
 
-_RANDOM_OPERATORS = frozenset({"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform",
-                               "RandomUniformLike"})
+_RANDOM_OPERATORS = frozenset(
+    {
+        "Bernoulli",
+        "Multinomial",
+        "RandomNormal",
+        "RandomNormalLike",
+        "RandomUniform",
+        "RandomUniformLike",
+    }
+)
 
 
 @attrs.frozen
@@ -50,7 +59,7 @@ class ImportedModel:
     onnx_model: onnx.ModelProto
 
 
-def import_model(path: str | PathLike[str], options: ImportOptions = ImportOptions()) -> ImportedModel:
+def import_model(path: str | PathLike[str], options: ImportOptions = DEFAULT_OPTIONS) -> ImportedModel:
     """Import the ONNX model in `path`. Raises a `ModelError` that names the file and the node."""
     return import_loaded(load_model(path, options), str(path))
 
@@ -77,7 +86,7 @@ def _output_specs(module: tvm.IRModule, graph: onnx.GraphProto, file: str) -> tu
     return tuple(specs)
 
 
-class _Importer(ONNXGraphImporter):  # type: ignore[misc]  # TVM is untyped
+class _Importer(ONNXGraphImporter):
     """TVM's importer with a node loop of its own."""
 
     def __init__(self, file: str) -> None:
@@ -109,7 +118,9 @@ class _Importer(ONNXGraphImporter):  # type: ignore[misc]  # TVM is untyped
     def _variable_name(self, name: str) -> str:
         """A new identifier that looks like `name`."""
         cleaned = "".join(letter if letter.isalnum() and letter.isascii() else "_" for letter in name)
-        unique = unique_name(cleaned if cleaned[:1].isalpha() else f"v_{cleaned}", self.taken)
+        # A leading digit is no identifier; lv1, gv2 … are the names TVM's block builder makes up.
+        stem = f"v_{cleaned}" if re.match(r"\d|[lg]v\d*$", cleaned) else cleaned
+        unique = unique_name(stem, self.taken)
         self.taken.add(unique)
         return unique
 
@@ -118,8 +129,9 @@ class _Importer(ONNXGraphImporter):  # type: ignore[misc]  # TVM is untyped
             try:
                 results = self._results(node)
             except Exception as error:  # converters raise whatever comes to their mind
-                raise OperatorImportError(f"{node.op_type} cannot be imported: {error}", file=self.file,
-                                          node=node.name) from error
+                raise OperatorImportError(
+                    f"{node.op_type} cannot be imported: {error}", file=self.file, node=node.name
+                ) from error
             self._nodes.update(zip(node.output, results, strict=False))
 
     def _results(self, node: onnx.NodeProto) -> list[Any]:
@@ -144,7 +156,8 @@ class _Importer(ONNXGraphImporter):  # type: ignore[misc]  # TVM is untyped
     def _fold(self, node: onnx.NodeProto, inputs: list[Any]) -> list[Any]:
         values = {name: value.value.numpy() for name, value in zip(node.input, inputs, strict=True) if name}
         graph = onnx.helper.make_graph(
-            [node], node.name,
+            [node],
+            node.name,
             [onnx.helper.make_value_info(name, onnx.TypeProto()) for name in values],
             [onnx.helper.make_value_info(name, onnx.TypeProto()) for name in node.output if name],
         )
@@ -162,12 +175,12 @@ class _Importer(ONNXGraphImporter):  # type: ignore[misc]  # TVM is untyped
         return [result]
 
     def _bind(self, node: onnx.NodeProto, result: Any) -> Any:
-        """`result` as a variable named after `node`; inputs, constants and results of other nodes as they are."""
+        """`result` in a variable named after `node`; what is bound already, or constant, as it is."""
         if result is None or isinstance(result, GenericConst):
             return result
         if isinstance(result, relax.Var):
-            if result.name.startswith(("lv", "gv")) and result.name not in self.node_of_result:
-                self.node_of_result[result.name] = node.name
+            if result.name not in self.taken:  # the converter itself has bound it
+                self.node_of_result.setdefault(result.name, node.name)
             return result
         bound = self.bb.emit(result, name_hint=self._variable_name(node.name))
         self.node_of_result[bound.name] = node.name

@@ -10,12 +10,13 @@ import attrs
 import onnx
 from onnx import inliner, version_converter
 
-from frontends.errors import InvalidModelError, ModelError
+from frontends.errors import InvalidModelError, OpsetConversionError
 from frontends.model_file import read_model, standard_opset
-from frontends.names import name_nodes
+from frontends.names import name_nodes, names_by_value, restore_names
 from frontends.operators import require_known_operators
 from frontends.shapes import infer_shapes, pin_shapes
-from frontends.shift_operator import DEFAULT_OPERATORS, OperatorName, lower_shift_operators
+from frontends.shift_lowering import lower_shift_operators
+from frontends.shift_operator import DEFAULT_OPERATORS, OperatorName
 from frontends.simplify import simplify
 from frontends.weights import attach_weights, detach_weights, drop_initializers_from_inputs
 
@@ -35,7 +36,10 @@ class ImportOptions:
     shift_operators: tuple[OperatorName, ...] = DEFAULT_OPERATORS
 
 
-def load_model(path: str | PathLike[str], options: ImportOptions = ImportOptions()) -> onnx.ModelProto:
+DEFAULT_OPTIONS = ImportOptions()
+
+
+def load_model(path: str | PathLike[str], options: ImportOptions = DEFAULT_OPTIONS) -> onnx.ModelProto:
     """Load, check, pin and simplify the model in `path`.
 
     The result is plain ONNX (no custom operator, no model-local function, opset ≥ 13) with static input
@@ -51,11 +55,12 @@ def load_model(path: str | PathLike[str], options: ImportOptions = ImportOptions
     _check(model, file)
     pin_shapes(model, options.input_shapes, file)
     model = lower_shift_operators(model, options.shift_operators, file)
+    names = names_by_value(model.graph)
     model = _convert_old_opset(model, file)
     infer_shapes(model, file)
     model = simplify(model, file)
     attach_weights(model, weights)
-    name_nodes(model.graph)
+    restore_names(model.graph, names)
     return model
 
 
@@ -82,4 +87,6 @@ def _convert_old_opset(model: onnx.ModelProto, file: str) -> onnx.ModelProto:
     try:
         return version_converter.convert_version(model, OLDEST_OPSET)
     except Exception as error:  # the converter raises plain RuntimeErrors
-        raise ModelError(f"cannot be converted from opset {opset} to {OLDEST_OPSET}: {error}", file=file) from error
+        raise OpsetConversionError(
+            f"cannot be converted from opset {opset} to {OLDEST_OPSET}: {error}", file=file
+        ) from error

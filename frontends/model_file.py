@@ -6,9 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
-from google.protobuf.message import DecodeError
 
-from frontends.errors import ModelFileError, ModelTooNewError, NotOnnxError, TruncatedModelError, UnknownOpsetError
+from frontends.errors import (
+    ModelFileError,
+    ModelTooNewError,
+    NotOnnxError,
+    TruncatedModelError,
+    UnknownOpsetError,
+)
 from frontends.external_data import load_external_data
 
 _STANDARD_DOMAINS = ("", "ai.onnx")
@@ -30,7 +35,8 @@ def read_model(path: Path) -> onnx.ModelProto:
 
 def standard_opset(model: onnx.ModelProto) -> int:
     """The version of the standard operator set the model imports; 1 where it imports none."""
-    return max((entry.version for entry in model.opset_import if entry.domain in _STANDARD_DOMAINS), default=1)
+    versions = (entry.version for entry in model.opset_import if entry.domain in _STANDARD_DOMAINS)
+    return max(versions, default=1)
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -45,9 +51,11 @@ def _parse(content: bytes, file: str) -> onnx.ModelProto:
         raise NotOnnxError("the file is empty", file=file)
     try:
         model = onnx.ModelProto.FromString(content)
-    except DecodeError as error:
+    except Exception as error:  # protobuf's DecodeError, whose home differs between versions
         if _ends_early(content):
-            raise TruncatedModelError("the file is truncated: the model goes on after its end", file=file) from error
+            raise TruncatedModelError(
+                "truncated: the model goes on after the file's end", file=file
+            ) from error
         raise NotOnnxError("not an ONNX model", file=file) from error
     if not model.HasField("graph") or not model.ir_version:
         raise NotOnnxError("not an ONNX model: it holds no graph", file=file)
@@ -57,7 +65,7 @@ def _parse(content: bytes, file: str) -> onnx.ModelProto:
 def _check_versions(model: onnx.ModelProto, file: str) -> None:
     if model.ir_version > onnx.IR_VERSION:
         raise ModelTooNewError(
-            f"the model has ONNX IR version {model.ir_version}; the newest that onnx {onnx.__version__} reads is "
+            f"the model has ONNX IR version {model.ir_version}; onnx {onnx.__version__} reads versions up to "
             f"{onnx.IR_VERSION}",
             file=file,
         )
@@ -83,7 +91,7 @@ def _ends_early(content: bytes) -> bool:
 
 
 def _top_level_fields(content: bytes) -> Iterator[tuple[int, int]]:
-    """(field number, wire type) of each protobuf field. Raises IndexError where the content ends inside one."""
+    """(number, wire type) of each protobuf field. Raises IndexError where the content ends inside one."""
     position = 0
     while position < len(content):
         tag, position = _varint(content, position)

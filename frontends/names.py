@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import onnx
 
 
@@ -14,6 +16,18 @@ def name_nodes(graph: onnx.GraphProto) -> None:
             node.name = unique_name(node.name or f"{node.op_type}_{index}", taken)
             taken.add(node.name)
         seen.add(node.name)
+
+
+def names_by_value(graph: onnx.GraphProto) -> dict[str, str]:
+    """The name of the node that computes each value."""
+    return {value: node.name for node in graph.node for value in node.output if value}
+
+
+def restore_names(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
+    """Undo what graph rewriters do to names, in place: whoever computes a value has the name it had."""
+    for node in graph.node:
+        node.name = next((names[value] for value in node.output if value in names), node.name)
+    name_nodes(graph)
 
 
 def unique_name(stem: str, taken: set[str]) -> str:

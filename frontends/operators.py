@@ -22,7 +22,8 @@ _DYNAMIC_OPERATORS = frozenset({"Compress", "NonZero", "Unique"})
 def has_converter(node: onnx.NodeProto) -> bool:
     if node.domain in _STANDARD_DOMAINS:
         return node.op_type not in _DYNAMIC_OPERATORS and node.op_type in {
-            **onnx_frontend._get_convert_map(), **CONVERTERS
+            **onnx_frontend._get_convert_map(),
+            **CONVERTERS,
         }
     return node.domain == "com.microsoft" and node.op_type in _CONTRIB_OPERATORS
 
@@ -39,6 +40,7 @@ def require_known_operators(
 
     Raises UnsupportedOperatorError that lists, with them, every other operator without a converter.
     """
+
     def is_custom(node: onnx.NodeProto) -> bool:
         return (node.domain, node.op_type) in custom
 

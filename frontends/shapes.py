@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import onnx
 
-from frontends.errors import DynamicShapeError, InputShapeError, ModelError
+from frontends.errors import DynamicShapeError, InputShapeError, ShapeInferenceError
 
 _ENTRY = re.compile(r"\s*(?P<name>\S+?)\s*:\s*\[(?P<dims>[^\[\]]*)\]\s*(?:,(?!\s*$)|(?=\s)|$)\s*")
 
@@ -40,7 +40,7 @@ def parse_input_shapes(text: str) -> dict[str, Shape]:
 def _parse_dimensions(name: str, text: str) -> Shape:
     dims = [dim.strip() for dim in text.split(",")] if text.strip() else []
     if not all(dim.isdecimal() and int(dim) > 0 for dim in dims):
-        raise InputShapeError(f"the shape [{text}] given for input '{name}' is not a list of positive numbers")
+        raise InputShapeError(f"the shape [{text}] given for input '{name}' is no list of positive numbers")
     return tuple(int(dim) for dim in dims)
 
 
@@ -77,14 +77,15 @@ def _pin_input(value: onnx.ValueInfoProto, shape: Shape, symbols: dict[str, int]
             tensor.shape.dim.add()
     if len(tensor.shape.dim) != len(shape):
         raise InputShapeError(
-            f"input '{value.name}' is {describe_shape(value)}, the shape {given} given for it has another rank",
+            f"input '{value.name}' is {describe_shape(value)}; the shape {given} given for it has another rank",
             file=file,
         )
     declared = describe_shape(value)
     for dim, size in zip(tensor.shape.dim, shape, strict=True):
         if dim.HasField("dim_value") and dim.dim_value != size:
             raise InputShapeError(
-                f"input '{value.name}' is {declared}, which contradicts the shape {given} given for it", file=file
+                f"input '{value.name}' is {declared}, which contradicts the shape {given} given for it",
+                file=file,
             )
         if dim.dim_param and symbols.setdefault(dim.dim_param, size) != size:
             raise InputShapeError(
@@ -102,7 +103,8 @@ def _require_static_inputs(model: onnx.ModelProto, file: str) -> None:
     described = ", ".join(f"'{value.name}' is {describe_shape(value)}" for value in dynamic)
     example = " ".join(f"{value.name}:{_example_shape(value)}" for value in dynamic)
     raise DynamicShapeError(
-        f'input shapes are not fixed: {described}; pin them, for example --input-shapes "{example}"', file=file
+        f'input shapes are not fixed: {described}; pin them, for example --input-shapes "{example}"',
+        file=file,
     )
 
 
@@ -127,8 +129,10 @@ def _example_shape(value: onnx.ValueInfoProto) -> str:
     tensor = value.type.tensor_type
     if not tensor.HasField("shape"):
         return "[1,3,224,224]"
-    sizes = (dim.dim_value if dim.HasField("dim_value") else _example_size(axis, len(tensor.shape.dim))
-             for axis, dim in enumerate(tensor.shape.dim))
+    sizes = (
+        dim.dim_value if dim.HasField("dim_value") else _example_size(axis, len(tensor.shape.dim))
+        for axis, dim in enumerate(tensor.shape.dim)
+    )
     return f"[{','.join(map(str, sizes))}]"
 
 
@@ -146,8 +150,8 @@ def _forget_symbolic_shapes(graph: onnx.GraphProto) -> None:
 
 
 def infer_shapes(model: onnx.ModelProto, file: str = "") -> onnx.ModelProto:
-    """`model` with the shapes of its intermediate values recorded. Raises ModelError if they clash."""
+    """`model` with the shapes of its intermediate values recorded. Raises ShapeInferenceError."""
     try:
         return onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
     except onnx.shape_inference.InferenceError as error:
-        raise ModelError(f"shapes do not fit together: {error}", file=file) from error
+        raise ShapeInferenceError(f"shapes do not fit together: {error}", file=file) from error

@@ -22,6 +22,8 @@ class TensorSpec:
 
 @attrs.frozen
 class Signature:
+    """What a model takes and returns."""
+
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
 
@@ -36,7 +38,7 @@ def static_shape(value: onnx.ValueInfoProto) -> tuple[int, ...] | None:
 
 def dtype_name(elem_type: int) -> str:
     """numpy's name of an ONNX element type: 1 → "float32"."""
-    return helper.tensor_dtype_to_np_dtype(elem_type).name
+    return str(helper.tensor_dtype_to_np_dtype(elem_type).name)
 
 
 def tensor_specs(values: Iterable[onnx.ValueInfoProto], file: str = "") -> tuple[TensorSpec, ...]:

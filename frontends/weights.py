@@ -16,8 +16,9 @@ SMALLEST_WEIGHT = 1024
 """Elements from which a floating-point initializer counts as a weight. Shapes, indices and the like
 stay: rewriting tools need their values."""
 
-_FLOATS = frozenset({onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE,
-                     onnx.TensorProto.BFLOAT16})
+_FLOATS = frozenset(
+    {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE, onnx.TensorProto.BFLOAT16}
+)
 
 Weights = dict[str, onnx.TensorProto]
 
