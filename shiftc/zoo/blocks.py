@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from shiftc.zoo.graph_builder import GraphBuilder, Tensor
+from shiftc.zoo.graph_builder import GraphBuilder
+from shiftc.zoo.tensor import Tensor
 
 RESIDUAL_GAIN = 0.5
 """Scale of the last normalization before a residual addition (trained networks have it below one)."""

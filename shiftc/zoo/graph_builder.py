@@ -1,65 +1,29 @@
-"""Writes ONNX graphs operator by operator, as an exporter would, with random weights of sane scale.
+"""Writes networks operator by operator in the forms real exporters write, with random weights.
 
 Batch normalization is not folded: a convolution without bias is followed by BatchNormalization, as
 in a model exported with its training graph preserved. Weights are He-initialized (He et al., ICCV
-2015). The builder carries an estimate of every tensor's second moment, from which it takes the
-"running" statistics of each BatchNormalization, so that activations neither vanish nor explode
-however deep the network is, just as with the statistics of a trained one.
+2015); the running statistics of a BatchNormalization scatter around the estimates of `tensor`.
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
-from typing import Any, TypeAlias
 
-import attrs
 import numpy as np
-import onnx
-from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
 
-OPSET = 17
-IR_VERSION = 8
-
-FloatArray: TypeAlias = NDArray[np.float32]
+from shiftc.zoo.graph_writer import GraphWriter
+from shiftc.zoo.tensor import FloatArray, Statistics, Tensor
 
 
-@attrs.frozen
-class Tensor:
-    """A float32 value of the graph.
-
-    shape:  its extents; networks use [batch, channels, rows, columns] until the classifier.
-    moment: estimate of the mean of its squared elements.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    moment: float = 1.0
-
-    @property
-    def channels(self) -> int:
-        return self.shape[1]
-
-
-def output_extent(extent: int, kernel: int, stride: int, padding: int, dilation: int = 1) -> int:
-    """Rows (or columns) of the output of a convolution or pooling."""
-    return (extent + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
-
-
-class GraphBuilder:
+class GraphBuilder(GraphWriter):
     """One method per operator; each appends nodes and returns the tensor they produce."""
 
     def __init__(self, name: str, input_shape: Sequence[int], random: np.random.Generator) -> None:
-        self.input = Tensor("input", tuple(input_shape))
-        self._name = name
+        super().__init__(name, input_shape)
         self._random = random
-        self._nodes: list[onnx.NodeProto] = []
-        self._initializers: list[onnx.TensorProto] = []
-        self._count: Counter[str] = Counter()
 
-    # --- convolutions and classifiers
+    # Convolutions and fully connected layers.
 
     def conv(
         self,
@@ -70,184 +34,28 @@ class GraphBuilder:
         stride: int = 1,
         groups: int = 1,
         padding: int | None = None,
-        bias: bool = False,
     ) -> Tensor:
-        """Conv; `padding` defaults to kernel // 2, which keeps the extents at stride 1."""
-        fan_in = x.channels // groups * kernel * kernel
-        weight = self._normal((channels, x.channels // groups, kernel, kernel), math.sqrt(2 / fan_in))
-        parameters = [("weight", weight)]
-        if bias:
-            parameters.append(("bias", self._normal((channels,), 0.1)))
-        return self._conv(x, parameters, stride, groups, padding, 2 * x.moment)
+        """Conv without bias; `padding` defaults to kernel // 2, which keeps the extents at stride 1."""
+        shape = (channels, x.channels // groups, kernel, kernel)
+        weight = self._normal(shape, math.sqrt(2 / math.prod(shape[1:])))
+        return self.conv_with(x, weight, stride=stride, groups=groups, padding=padding)
 
     def depthwise_conv(self, x: Tensor, kernel: int = 3, *, stride: int = 1) -> Tensor:
         """Conv with one filter per channel."""
         return self.conv(x, x.channels, kernel, stride=stride, groups=x.channels)
 
-    def one_hot_conv(self, x: Tensor, kernels: FloatArray, *, stride: int = 1) -> Tensor:
-        """Depthwise Conv with the given one-hot kernels [C, 1, k, k]: how exporters write a shift."""
-        return self._conv(x, [("weight", kernels)], stride, x.channels, None, x.moment)
-
-    def linear(self, x: Tensor, features: int) -> Tensor:
-        """Gemm with a transposed weight and a bias, as a fully connected layer is exported."""
-        rows, fan_in = x.shape
-        name = self._new_name("Gemm")
-        weight = self._normal((features, fan_in), math.sqrt(1 / fan_in))
-        bias = self._normal((features,), 0.1)
-        inputs = [x.name, self._initializer(f"{name}.weight", weight), self._initializer(f"{name}.bias", bias)]
-        return self._append("Gemm", inputs, (rows, features), x.moment, name=name, transB=1)
-
-    # --- normalization and activations
-
-    def batch_norm(self, x: Tensor, *, gain: float = 1.0) -> Tensor:
-        """BatchNormalization with random scale (around `gain`), bias, mean and variance."""
-        channels, deviation = x.channels, math.sqrt(x.moment)
-        name = self._new_name("BatchNormalization")
-        parameters = {
-            "weight": gain * self._random.uniform(0.7, 1.3, channels),
-            "bias": gain * self._random.normal(0, 0.2, channels),
-            "running_mean": deviation * self._random.normal(0, 0.1, channels),
-            "running_var": x.moment * self._random.uniform(0.7, 1.4, channels),
-        }
-        inputs = [x.name]
-        inputs += [self._initializer(f"{name}.{key}", v.astype(np.float32)) for key, v in parameters.items()]
-        return self._append("BatchNormalization", inputs, x.shape, 1.1 * gain**2, name=name, epsilon=1e-5)
-
-    def relu(self, x: Tensor) -> Tensor:
-        return self._append("Relu", [x.name], x.shape, x.moment / 2)
-
-    def relu6(self, x: Tensor) -> Tensor:
-        """ReLU6 as PyTorch exports it: Clip with bounds as inputs."""
-        low = self._initializer(f"{self._new_name('min')}", np.array(0, np.float32))
-        high = self._initializer(f"{self._new_name('max')}", np.array(6, np.float32))
-        return self._append("Clip", [x.name, low, high], x.shape, x.moment / 2)
-
-    def gelu(self, x: Tensor) -> Tensor:
-        """GELU in its exact form, x · (1 + erf(x / √2)) / 2, as opset 17 has to spell it."""
-        scaled = self._append("Div", [x.name, self._scalar(math.sqrt(2))], x.shape, x.moment / 2)
-        error = self._append("Erf", [scaled.name], x.shape, 0.5)
-        shifted = self._append("Add", [error.name, self._scalar(1.0)], x.shape, 1.5)
-        product = self._append("Mul", [x.name, shifted.name], x.shape, 2 * x.moment)
-        return self._append("Mul", [product.name, self._scalar(0.5)], x.shape, x.moment / 2)
-
-    # --- element-wise and pooling
-
-    def add(self, x: Tensor, y: Tensor) -> Tensor:
-        return self._append("Add", [x.name, y.name], x.shape, x.moment + y.moment)
-
-    def max_pool(self, x: Tensor, kernel: int, stride: int, padding: int = 0) -> Tensor:
-        return self._pool("MaxPool", x, kernel, stride, padding, 2 * x.moment)
-
-    def average_pool(self, x: Tensor, kernel: int, stride: int, padding: int = 0) -> Tensor:
-        """AveragePool that counts its padding, PyTorch's default."""
-        return self._pool("AveragePool", x, kernel, stride, padding, x.moment, count_include_pad=1)
-
-    def global_average_pool(self, x: Tensor) -> Tensor:
-        """GlobalAveragePool and Flatten: [batch, channels]."""
-        pooled = self._append("GlobalAveragePool", [x.name], (*x.shape[:2], 1, 1), x.moment)
-        return self._append("Flatten", [pooled.name], x.shape[:2], x.moment, axis=1)
-
-    # --- data movement
-
-    def concat(self, parts: Sequence[Tensor], axis: int = 1) -> Tensor:
-        shape = list(parts[0].shape)
-        shape[axis] = sum(part.shape[axis] for part in parts)
-        moment = sum(part.moment * part.shape[axis] for part in parts) / shape[axis]
-        return self._append("Concat", [part.name for part in parts], tuple(shape), moment, axis=axis)
-
-    def split(self, x: Tensor, sizes: Sequence[int], axis: int = 1) -> list[Tensor]:
-        """Split along `axis` into parts of the given sizes."""
-        name = self._new_name("Split")
-        outputs = [Tensor(f"{name}_output_{i}", _resized(x.shape, axis, n), x.moment) for i, n in enumerate(sizes)]
-        inputs = [x.name, self._indices(f"{name}.split", sizes)]
-        self._nodes.append(helper.make_node("Split", inputs, [y.name for y in outputs], name=name, axis=axis))
-        return outputs
-
-    def slice(self, x: Tensor, axis: int, start: int, stop: int) -> Tensor:
-        """`x[..., start:stop, ...]` along `axis`, with 0 <= start < stop <= extent."""
-        name = self._new_name("Slice")
-        bounds = {"starts": [start], "ends": [stop], "axes": [axis], "steps": [1]}
-        inputs = [x.name] + [self._indices(f"{name}.{key}", values) for key, values in bounds.items()]
-        return self._append("Slice", inputs, _resized(x.shape, axis, stop - start), x.moment, name=name)
-
-    def pad(self, x: Tensor, before: Sequence[int], after: Sequence[int]) -> Tensor:
-        """Pad with zeros: `before[i]` and `after[i]` elements along axis `i`."""
-        name = self._new_name("Pad")
-        shape = tuple(n + b + a for n, b, a in zip(x.shape, before, after, strict=True))
-        inputs = [x.name, self._indices(f"{name}.pads", [*before, *after])]
-        moment = x.moment * math.prod(x.shape) / math.prod(shape)
-        return self._append("Pad", inputs, shape, moment, name=name, mode="constant")
-
-    def reshape(self, x: Tensor, shape: Sequence[int]) -> Tensor:
-        name = self._new_name("Reshape")
-        inputs = [x.name, self._indices(f"{name}.shape", shape)]
-        return self._append("Reshape", inputs, tuple(shape), x.moment, name=name)
-
-    def transpose(self, x: Tensor, permutation: Sequence[int]) -> Tensor:
-        shape = tuple(x.shape[axis] for axis in permutation)
-        return self._append("Transpose", [x.name], shape, x.moment, perm=list(permutation))
-
-    def channel_shuffle(self, x: Tensor, groups: int) -> Tensor:
-        """Channel shuffle (Zhang et al., CVPR 2018) as exported: Reshape, Transpose, Reshape."""
-        batch, channels, rows, columns = x.shape
-        grouped = self.reshape(x, (batch, groups, channels // groups, rows, columns))
-        return self.reshape(self.transpose(grouped, (0, 2, 1, 3, 4)), x.shape)
-
-    def zeros_like(self, x: Tensor) -> Tensor:
-        """A constant of zeros in the shape of `x` (what `torch.zeros_like` is exported as)."""
-        value = np.zeros(x.shape, np.float32)
-        return Tensor(self._initializer(self._new_name("zeros"), value), x.shape, 0.0)
-
-    def assign(self, x: Tensor, region: Sequence[slice], updates: Tensor) -> Tensor:
-        """`x[region] = updates` as exported: ScatterND with constant indices.
-
-        region: slices of the leading axes, with start and stop; `updates` has the region's shape.
-        """
-        axes = [np.arange(part.start, part.stop) for part in region]
-        indices = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).astype(np.int64)
-        name = self._new_name("ScatterND")
-        inputs = [x.name, self._initializer(f"{name}.indices", indices), updates.name]
-        share = math.prod(updates.shape) / math.prod(x.shape)
-        moment = (1 - share) * x.moment + share * updates.moment
-        return self._append("ScatterND", inputs, x.shape, moment, name=name)
-
-    # --- the finished model
-
-    def model(self, output: Tensor) -> onnx.ModelProto:
-        """The graph from `input` to `output` as a checked-in-form ModelProto."""
-        # Real exporters name the output; a last Identity would be an operator of its own.
-        for node in self._nodes:
-            node.output[:] = ["output" if name == output.name else name for name in node.output]
-        graph = helper.make_graph(
-            self._nodes,
-            self._name,
-            [helper.make_tensor_value_info("input", TensorProto.FLOAT, self.input.shape)],
-            [helper.make_tensor_value_info("output", TensorProto.FLOAT, output.shape)],
-            self._initializers,
-        )
-        opset = helper.make_operatorsetid("", OPSET)
-        return helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION, producer_name="shiftc.zoo")
-
-    # --- helpers
-
-    def _conv(
-        self,
-        x: Tensor,
-        parameters: Sequence[tuple[str, FloatArray]],
-        stride: int,
-        groups: int,
-        padding: int | None,
-        moment: float,
+    def conv_with(
+        self, x: Tensor, weight: FloatArray, *, stride: int = 1, groups: int = 1, padding: int | None = None
     ) -> Tensor:
-        channels, _, kernel, _ = parameters[0][1].shape
+        """Conv with the given weight [channels, inputs / groups, k, k]."""
+        channels, _, kernel, _ = weight.shape
         pad = kernel // 2 if padding is None else padding
-        rows, columns = (output_extent(extent, kernel, stride, pad) for extent in x.shape[2:])
-        name = self._new_name("Conv")
-        return self._append(
+        name = self.new_name("Conv")
+        return self.node(
             "Conv",
-            [x.name] + [self._initializer(f"{name}.{key}", value) for key, value in parameters],
-            (x.shape[0], channels, rows, columns),
-            moment,
+            [x.name, self.initializer(f"{name}.weight", weight)],
+            (x.shape[0], channels, *_window_extents(x, kernel, stride, pad)),
+            x.statistics.convolved(weight, groups),
             name=name,
             dilations=[1, 1],
             group=groups,
@@ -256,53 +64,177 @@ class GraphBuilder:
             strides=[stride, stride],
         )
 
-    def _pool(
-        self, operator: str, x: Tensor, kernel: int, stride: int, padding: int, moment: float, **attributes: Any
-    ) -> Tensor:
-        extents = (output_extent(extent, kernel, stride, padding) for extent in x.shape[2:])
-        return self._append(
-            operator,
-            [x.name],
-            (*x.shape[:2], *extents),
-            moment,
-            kernel_shape=[kernel, kernel],
-            pads=[padding] * 4,
-            strides=[stride, stride],
-            **attributes,
+    def linear(self, x: Tensor, features: int) -> Tensor:
+        """Gemm of x [batch, channels] with a transposed weight and a bias."""
+        batch, channels = x.shape
+        name = self.new_name("Gemm")
+        weight = self._normal((features, channels), 1 / math.sqrt(channels * x.statistics.moment))
+        inputs = [
+            x.name,
+            self.initializer(f"{name}.weight", weight),
+            self.initializer(f"{name}.bias", self._normal((features,), 0.1)),
+        ]
+        statistics = x.statistics.convolved(weight, 1)
+        return self.node("Gemm", inputs, (batch, features), statistics, name=name, transB=1)
+
+    # Normalization, activations and other arithmetic.
+
+    def batch_norm(self, x: Tensor, *, gain: float = 1.0) -> Tensor:
+        """BatchNormalization with random scale and bias, both in proportion to `gain`."""
+        channels, deviation = x.channels, np.sqrt(x.statistics.variance)
+        scale = gain * self._random.uniform(0.7, 1.3, channels)
+        bias = gain * self._random.normal(0, 0.3, channels)
+        mean = x.statistics.mean + deviation * self._random.normal(0, 0.1, channels)
+        variance = x.statistics.variance * self._random.uniform(0.7, 1.4, channels) + 1e-3
+        name = self.new_name("BatchNormalization")
+        inputs = [x.name]
+        for key, values in (("weight", scale), ("bias", bias), ("running_mean", mean), ("running_var", variance)):
+            inputs.append(self.initializer(f"{name}.{key}", values.astype(np.float32)))
+        slope = scale / np.sqrt(variance)
+        statistics = Statistics(bias + slope * (x.statistics.mean - mean), slope**2 * x.statistics.variance)
+        return self.node("BatchNormalization", inputs, x.shape, statistics, name=name, epsilon=1e-5)
+
+    def relu(self, x: Tensor) -> Tensor:
+        return self.node("Relu", [x.name], x.shape, x.statistics.rectified())
+
+    def relu6(self, x: Tensor) -> Tensor:
+        """ReLU6: Clip with its bounds as inputs."""
+        inputs = [x.name, self._scalar(0), self._scalar(6)]
+        return self.node("Clip", inputs, x.shape, x.statistics.rectified())
+
+    def gelu(self, x: Tensor) -> Tensor:
+        """GELU in its exact form, x · (1 + erf(x / √2)) / 2, as opset 17 has to spell it."""
+        shape, statistics = x.shape, x.statistics.rectified()
+        scaled = self.node("Div", [x.name, self._scalar(math.sqrt(2))], shape, statistics)
+        error = self.node("Erf", [scaled.name], shape, statistics)
+        raised = self.node("Add", [error.name, self._scalar(1)], shape, statistics)
+        product = self.node("Mul", [x.name, raised.name], shape, statistics)
+        return self.node("Mul", [product.name, self._scalar(0.5)], shape, statistics)
+
+    def add(self, x: Tensor, y: Tensor) -> Tensor:
+        return self.node("Add", [x.name, y.name], x.shape, x.statistics.added(y.statistics))
+
+    # Pooling.
+
+    def max_pool(self, x: Tensor, kernel: int, stride: int, padding: int = 0) -> Tensor:
+        return self._pool("MaxPool", x, kernel, stride, padding, x.statistics.maximum(kernel * kernel))
+
+    def average_pool(self, x: Tensor, kernel: int, stride: int, padding: int = 0) -> Tensor:
+        """AveragePool that counts its padding, PyTorch's default."""
+        statistics = x.statistics.averaged(kernel * kernel)
+        return self._pool("AveragePool", x, kernel, stride, padding, statistics, count_include_pad=1)
+
+    def global_average_pool(self, x: Tensor) -> Tensor:
+        """GlobalAveragePool and Flatten: [batch, channels]."""
+        statistics = x.statistics.averaged(math.prod(x.shape[2:]))
+        pooled = self.node("GlobalAveragePool", [x.name], (*x.shape[:2], 1, 1), statistics)
+        return self.node("Flatten", [pooled.name], x.shape[:2], statistics, axis=1)
+
+    # Data movement.
+
+    def concat(self, parts: Sequence[Tensor], axis: int = 1) -> Tensor:
+        shape = list(parts[0].shape)
+        shape[axis] = sum(part.shape[axis] for part in parts)
+        statistics = Statistics.joined([p.statistics for p in parts]) if axis == 1 else parts[0].statistics
+        return self.node("Concat", [part.name for part in parts], shape, statistics, axis=axis)
+
+    def split(self, x: Tensor, sizes: Sequence[int]) -> list[Tensor]:
+        """Split of the channels into parts of the given sizes."""
+        stops = np.cumsum(sizes).tolist()
+        return [
+            Tensor(name, _with_extent(x, 1, size), x.statistics.channels(slice(stop - size, stop)))
+            for name, size, stop in zip(self.split_node(x, sizes), sizes, stops, strict=True)
+        ]
+
+    def slice(self, x: Tensor, axis: int, start: int, stop: int, step: int = 1) -> Tensor:
+        """`x[..., start:stop:step, ...]` along `axis`, with 0 <= start < stop <= extent."""
+        name = self.new_name("Slice")
+        bounds = {"starts": start, "ends": stop, "axes": axis, "steps": step}
+        inputs = [x.name] + [self.indices(f"{name}.{key}", [value]) for key, value in bounds.items()]
+        shape = _with_extent(x, axis, len(range(start, stop, step)))
+        statistics = x.statistics.channels(slice(start, stop, step)) if axis == 1 else x.statistics
+        return self.node("Slice", inputs, shape, statistics, name=name)
+
+    def pad_channels(self, x: Tensor, after: int) -> Tensor:
+        """Pad with `after` channels of zeros."""
+        statistics = Statistics.joined([x.statistics, Statistics.zero(after)])
+        return self._pad(x, (0, after, 0, 0), _with_extent(x, 1, x.channels + after), statistics, before=False)
+
+    def pad_border(self, x: Tensor, rows: int, columns: int) -> Tensor:
+        """Pad with zeros on both sides of the rows and of the columns."""
+        shape = (*x.shape[:2], x.shape[2] + 2 * rows, x.shape[3] + 2 * columns)
+        return self._pad(x, (0, 0, rows, columns), shape, x.statistics, before=True)
+
+    def channel_shuffle(self, x: Tensor, groups: int) -> Tensor:
+        """Channel shuffle (Zhang et al., CVPR 2018) as exported: Reshape, Transpose, Reshape."""
+        batch, channels, rows, columns = x.shape
+        order = np.arange(channels).reshape(groups, -1).T.ravel()
+        statistics = x.statistics.channels(order)
+        grouped = self._reshape(x, (batch, groups, channels // groups, rows, columns))
+        swapped = (batch, channels // groups, groups, rows, columns)
+        transposed = self.node("Transpose", [grouped.name], swapped, statistics, perm=[0, 2, 1, 3, 4])
+        return self._reshape(transposed, x.shape)
+
+    def zeros(self, shape: Sequence[int]) -> Tensor:
+        """ConstantOfShape, what `torch.zeros_like` becomes."""
+        name = self.new_name("ConstantOfShape")
+        return self.node(
+            "ConstantOfShape", [self.indices(f"{name}.shape", shape)], shape, Statistics.zero(shape[1]), name=name
         )
 
-    def _append(
+    def assign(self, x: Tensor, region: Sequence[range], updates: Tensor) -> Tensor:
+        """`x[region] = updates` as exported: ScatterND with constant indices.
+
+        region: the indices assigned to of the leading axes, at least batch and channels.
+        """
+        indices = np.stack(np.meshgrid(*region, indexing="ij"), axis=-1).astype(np.int64)
+        name = self.new_name("ScatterND")
+        inputs = [x.name, self.initializer(f"{name}.indices", indices), updates.name]
+        mean, variance = x.statistics.mean.copy(), x.statistics.variance.copy()
+        mean[region[1]], variance[region[1]] = updates.statistics.mean, updates.statistics.variance
+        return self.node("ScatterND", inputs, x.shape, Statistics(mean, variance), name=name)
+
+    # Helpers.
+
+    def _pool(
         self,
         operator: str,
-        inputs: Sequence[str],
-        shape: tuple[int, ...],
-        moment: float,
-        name: str | None = None,
-        **attributes: Any,
+        x: Tensor,
+        kernel: int,
+        stride: int,
+        padding: int,
+        statistics: Statistics,
+        **attributes: int,
     ) -> Tensor:
-        name = name or self._new_name(operator)
-        output = Tensor(f"{name}_output_0", shape, moment)
-        self._nodes.append(helper.make_node(operator, list(inputs), [output.name], name=name, **attributes))
-        return output
+        shape = (*x.shape[:2], *_window_extents(x, kernel, stride, padding))
+        window = {"kernel_shape": [kernel] * 2, "pads": [padding] * 4, "strides": [stride] * 2}
+        return self.node(operator, [x.name], shape, statistics, **window, **attributes)
 
-    def _new_name(self, kind: str) -> str:
-        self._count[kind] += 1
-        return f"{kind}_{self._count[kind] - 1}"
+    def _pad(
+        self, x: Tensor, amounts: Sequence[int], shape: Sequence[int], statistics: Statistics, *, before: bool
+    ) -> Tensor:
+        name = self.new_name("Pad")
+        pads = [*(amounts if before else [0] * len(amounts)), *amounts]
+        inputs = [x.name, self.indices(f"{name}.pads", pads)]
+        return self.node("Pad", inputs, shape, statistics, name=name, mode="constant")
+
+    def _reshape(self, x: Tensor, shape: Sequence[int]) -> Tensor:
+        name = self.new_name("Reshape")
+        inputs = [x.name, self.indices(f"{name}.shape", shape)]
+        return self.node("Reshape", inputs, shape, x.statistics, name=name)
 
     def _normal(self, shape: Sequence[int], deviation: float) -> FloatArray:
         values: FloatArray = self._random.standard_normal(tuple(shape), np.float32) * np.float32(deviation)
         return values
 
-    def _initializer(self, name: str, value: NDArray[Any]) -> str:
-        self._initializers.append(numpy_helper.from_array(value, name))
-        return name
-
-    def _indices(self, name: str, values: Sequence[int]) -> str:
-        return self._initializer(name, np.array(values, np.int64))
-
     def _scalar(self, value: float) -> str:
-        return self._initializer(self._new_name("scalar"), np.array(value, np.float32))
+        return self.initializer(self.new_name("scalar"), np.array(value, np.float32))
 
 
-def _resized(shape: tuple[int, ...], axis: int, extent: int) -> tuple[int, ...]:
-    return (*shape[:axis], extent, *shape[axis + 1 :])
+def _window_extents(x: Tensor, kernel: int, stride: int, padding: int) -> list[int]:
+    """Rows and columns of the output of a convolution or pooling."""
+    return [(extent + 2 * padding - kernel) // stride + 1 for extent in x.shape[2:]]
+
+
+def _with_extent(x: Tensor, axis: int, extent: int) -> tuple[int, ...]:
+    return (*x.shape[:axis], extent, *x.shape[axis + 1 :])

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from shiftc.zoo.blocks import RESIDUAL_GAIN, classifier, conv_bn, conv_bn_relu
-from shiftc.zoo.graph_builder import GraphBuilder, Tensor
+from shiftc.zoo.graph_builder import GraphBuilder
+from shiftc.zoo.tensor import Tensor
 
 STAGES = ((64, 3), (128, 4), (256, 6), (512, 3))
 """Bottleneck channels and number of blocks of each stage."""

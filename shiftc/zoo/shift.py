@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from shiftc.zoo.graph_builder import FloatArray, GraphBuilder, Tensor
+from shiftc.zoo.graph_builder import GraphBuilder
+from shiftc.zoo.tensor import FloatArray, Tensor
 
 
 def grouped_shift_kernels(channels: int, kernel: int) -> FloatArray:
@@ -24,4 +25,5 @@ def grouped_shift_kernels(channels: int, kernel: int) -> FloatArray:
 
 def shift(graph: GraphBuilder, x: Tensor, kernel: int = 3, *, stride: int = 1) -> Tensor:
     """Grouped shift of `x` [batch, channels, rows, columns] with zero border."""
-    return graph.one_hot_conv(x, grouped_shift_kernels(x.channels, kernel), stride=stride)
+    kernels = grouped_shift_kernels(x.channels, kernel)
+    return graph.conv_with(x, kernels, stride=stride, groups=x.channels)

@@ -14,7 +14,8 @@ from typing import Literal
 import attrs
 
 from shiftc.zoo.blocks import RESIDUAL_GAIN, classifier, conv_bn, conv_bn_relu
-from shiftc.zoo.graph_builder import GraphBuilder, Tensor
+from shiftc.zoo.graph_builder import GraphBuilder
+from shiftc.zoo.tensor import Tensor
 from shiftc.zoo.shift import shift
 
 CLASSES = 1000
@@ -108,4 +109,4 @@ def shift_module(graph: GraphBuilder, x: Tensor, network: ShiftNet, group: Group
     if concat:
         return graph.relu(graph.concat([y, pooled]))
     missing = channels - x.channels
-    return graph.relu(graph.add(y, graph.pad(pooled, (0, 0, 0, 0), (0, missing, 0, 0))))
+    return graph.relu(graph.add(y, graph.pad_channels(pooled, missing)))

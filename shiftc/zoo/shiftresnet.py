@@ -9,7 +9,8 @@ the shape changes; the expansion ε is the ratio of inner to output channels.
 from __future__ import annotations
 
 from shiftc.zoo.blocks import RESIDUAL_GAIN, classifier, conv_bn, conv_bn_relu
-from shiftc.zoo.graph_builder import GraphBuilder, Tensor
+from shiftc.zoo.graph_builder import GraphBuilder
+from shiftc.zoo.tensor import Tensor
 from shiftc.zoo.shift import shift
 
 STAGE_CHANNELS = (16, 32, 64)

@@ -7,7 +7,8 @@ Figure 3 (units) and Table 5 (architecture).
 from __future__ import annotations
 
 from shiftc.zoo.blocks import classifier, conv_bn_relu
-from shiftc.zoo.graph_builder import GraphBuilder, Tensor
+from shiftc.zoo.graph_builder import GraphBuilder
+from shiftc.zoo.tensor import Tensor
 
 STEM = 24
 STAGE_UNITS = (4, 8, 4)
