@@ -1,0 +1,49 @@
+"""On what machine, with what versions, a number was measured."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from pathlib import Path
+
+import attrs
+
+
+@attrs.frozen
+class Machine:
+    """cores: those this process may use."""
+
+    processor: str
+    architecture: str
+    cores: int
+    system: str
+    python: str
+
+    @property
+    def slug(self) -> str:
+        """A file name for this machine's results."""
+        return re.sub(r"[^a-z0-9]+", "-", f"{self.processor} {self.cores} cores".lower()).strip("-")
+
+
+def this_machine() -> Machine:
+    """Describes the machine this process runs on."""
+    return Machine(
+        processor=_processor(),
+        architecture=platform.machine(),
+        cores=len(os.sched_getaffinity(0)),
+        system=f"{platform.system()} {platform.release()}",
+        python=platform.python_version(),
+    )
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
+        key, _, value = line.partition(":")
+        if key.strip() == "model name":
+            return value.strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,112 @@
+"""From a model's file to a compiled program and its manifest; nothing is written."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+import attrs
+
+from frontends import ImportedModel, ImportOptions, import_model
+from shiftc import __version__
+from shiftc.manifest import KernelEntry, Manifest, Signature, TensorSpec, Versions
+from shiftc.options import ModelOptions, PassOptions
+from shiftc.progress import Progress, silent
+from shiftc.target import describe_target, machine_of, parse_target, required_features
+from tvm_passes.compiled import Compiled, KernelRecord
+from tvm_passes.pipeline import PipelineOptions, compile_module
+from tvm_passes.report import IndexMapRecord
+
+
+@attrs.frozen
+class Program:
+    """A compiled model: what was imported, what became of it, and its manifest without checksums."""
+
+    imported: ImportedModel
+    compiled: Compiled
+    manifest: Manifest
+
+
+def build_program(
+    model: ModelOptions, passes: PassOptions | None = None, progress: Progress = silent
+) -> Program:
+    """Imports and compiles a model.
+
+    Raises TargetError, a ModelError of frontends, or a PassError of tvm_passes.
+    """
+    passes = passes or PassOptions()
+    target = parse_target(model.target)
+    progress("importing")
+    imported = import_file(model)
+    progress("compiling")
+    compiled = compile_module(
+        imported.module,
+        target,
+        PipelineOptions(
+            threads=model.threads,
+            opt_level=passes.level,
+            disabled_passes=passes.disabled,
+            verify_passes=passes.verify,
+            dump_ir=passes.dump_ir,
+            node_of_var=imported.node_of_var,
+        ),
+    )
+    return Program(imported, compiled, _manifest(model, target, imported, compiled))
+
+
+def import_file(model: ModelOptions) -> ImportedModel:
+    """Imports the model's file with the shapes and shift operators asked for. Raises ModelError."""
+    options = ImportOptions(input_shapes=model.input_shapes)
+    if model.shift_operators:
+        options = attrs.evolve(options, shift_operators=(*options.shift_operators, *model.shift_operators))
+    return import_model(model.model, options)
+
+
+def _manifest(model: ModelOptions, target: Any, imported: ImportedModel, compiled: Compiled) -> Manifest:
+    return Manifest(
+        model=model.model.name,
+        signature=Signature(
+            inputs=tuple(_tensor_spec(spec) for spec in imported.signature.inputs),
+            outputs=tuple(_tensor_spec(spec) for spec in imported.signature.outputs),
+        ),
+        target=describe_target(target),
+        machine=machine_of(target),
+        cpu_features=required_features(target),
+        threads=model.threads,
+        arena_bytes=int(compiled.arena_bytes),
+        kernels=tuple(map(_kernel, compiled.steps)),
+        index_maps=tuple(map(_index_map, compiled.index_maps)),
+        versions=installed_versions(),
+    )
+
+
+def installed_versions() -> Versions:
+    """Versions that an artifact is bound to."""
+    return Versions(__version__, version("apache-tvm"), version("apache-tvm-ffi"))
+
+
+def _tensor_spec(spec: Any) -> TensorSpec:
+    return TensorSpec(str(spec.name), tuple(int(size) for size in spec.shape), str(spec.dtype))
+
+
+def _index_map(record: IndexMapRecord) -> dict[str, Any]:
+    """The record without the name of its variable, which means nothing once the IR is gone."""
+    return {
+        "nodes": list(record.nodes),
+        "channels": int(record.channels),
+        "offsets": record.offsets,
+        "border": record.border,
+        "folded": bool(record.folded),
+        "reason": record.reason,
+    }
+
+
+def _kernel(record: KernelRecord) -> KernelEntry:
+    return KernelEntry(
+        name=record.name,
+        kind=record.kind,
+        moves_only=bool(record.moves_only),
+        macs=int(record.macs),
+        bytes=int(record.bytes),
+        stage=record.stage,
+    )

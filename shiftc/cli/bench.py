@@ -1,0 +1,106 @@
+"""`shiftc bench`: a model beside its peers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from shiftc.cli.flags import PATH, debug_flag, model_flags, model_options
+from shiftc.cli.terminal import Terminal
+from shiftc.cli.units import milliseconds
+from shiftc.options import BenchOptions
+
+if TYPE_CHECKING:
+    from shiftc.bench.report import BenchReport, Comparison
+
+
+class CommaSeparated(click.ParamType):
+    """`a,b,c` as a tuple of another type."""
+
+    def __init__(self, item: click.ParamType) -> None:
+        self._item = item
+        self.name = f"{item.name}[,…]"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, context: click.Context | None
+    ) -> tuple[Any, ...]:
+        if isinstance(value, tuple):
+            return value
+        return tuple(self._item.convert(part.strip(), param, context) for part in str(value).split(","))
+
+
+@click.command()
+@click.argument("model", type=PATH)
+@model_flags
+@click.option(
+    "--against",
+    type=CommaSeparated(click.STRING),
+    default="onnxruntime",
+    show_default=True,
+    help="Peers: onnxruntime, openvino, tvm.",
+)
+@click.option(
+    "--threads",
+    type=CommaSeparated(click.IntRange(min=1)),
+    default="1",
+    show_default=True,
+    help="Thread counts, one comparison each.",
+)
+@click.option("--json", "destination", metavar="FILE|-", help="Write the report as JSON; - is stdout.")
+@debug_flag
+@click.pass_obj
+def bench(
+    terminal: Terminal,
+    model: Path,
+    against: tuple[str, ...],
+    threads: tuple[int, ...],
+    destination: str | None,
+    **model_values: Any,
+) -> None:
+    """Time MODEL beside other runtimes, in turns, in one process."""
+    from shiftc.driver import bench_model
+
+    options = BenchOptions(model=model_options(model, **model_values), against=against, threads=threads)
+    with terminal.progress() as progress:
+        report = bench_model(options, progress)
+    if destination:
+        terminal.write_json(report.as_json(), destination)
+    if destination != "-":
+        _print(terminal, report)
+
+
+def _print(terminal: Terminal, report: BenchReport) -> None:
+    machine = report.machine
+    terminal.say(f"{report.model} on {machine.processor}, {machine.cores} cores, {report.rounds} rounds")
+    for comparison in report.comparisons:
+        terminal.out.print(_table(comparison))
+        terminal.say(
+            f"floor: {milliseconds(comparison.floor.seconds)} = {comparison.floor.flops / 1e9:.3f} GFLOP at "
+            f"{comparison.floor.flops_per_second / 1e9:.1f} GFLOP/s measured; "
+            f"shiftc at {comparison.floor.seconds / comparison.ours.median:.0%} of it"
+        )
+
+
+def _table(comparison: Comparison) -> Table:
+    table = Table(
+        "runtime", "version", "median", "min", "shiftc is", "error", title=f"threads: {comparison.threads}"
+    )
+    for timing in (comparison.ours, *comparison.peers):
+        if timing.failure:
+            table.add_row(timing.name, timing.version, "", "", "", Text(timing.failure))
+            continue
+        error = "" if timing.error is None else f"{timing.error:.1e}"
+        ratio = f"{timing.median / comparison.ours.median:.2f}x"
+        table.add_row(
+            timing.name,
+            timing.version,
+            milliseconds(timing.median),
+            milliseconds(timing.minimum),
+            ratio,
+            error,
+        )
+    return table

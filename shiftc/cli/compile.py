@@ -1,0 +1,71 @@
+"""`shiftc compile`: from an ONNX model to an artifact."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.table import Table
+
+from shiftc.cli.flags import PATH, debug_flag, model_flags, model_options
+from shiftc.cli.terminal import Terminal
+from shiftc.cli.units import milliseconds, quantity
+from shiftc.options import CompileOptions, PassOptions
+
+
+@click.command("compile")
+@click.argument("model", type=PATH)
+@click.option("-o", "--output", type=PATH, required=True, help="The artifact, a directory.")
+@model_flags
+@click.option(
+    "--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads it runs on."
+)
+@click.option(
+    "-O",
+    "--opt-level",
+    type=click.IntRange(0, 3),
+    default=3,
+    show_default=True,
+    help="How much is optimized.",
+)
+@click.option("--dump-ir", type=PATH, help="Write the module after every pass into this folder.")
+@click.option("--print-pass-times", is_flag=True, help="Print how long every pass took.")
+@click.option("--verify-passes", is_flag=True, help="Run the module before and after every pass and compare.")
+@click.option("--disabled-pass", "disabled_passes", multiple=True, metavar="NAME", help="Leave a pass out.")
+@debug_flag
+@click.pass_obj
+def compile_(
+    terminal: Terminal,
+    model: Path,
+    output: Path,
+    threads: int,
+    opt_level: int,
+    dump_ir: Path | None,
+    print_pass_times: bool,
+    verify_passes: bool,
+    disabled_passes: tuple[str, ...],
+    **model_values: Any,
+) -> None:
+    """Compile MODEL, an ONNX file, to an artifact that runs without the compiler."""
+    from shiftc.driver import compile_model
+
+    options = CompileOptions(
+        model=model_options(model, threads=threads, **model_values),
+        output=output,
+        passes=PassOptions(opt_level, disabled_passes, verify_passes, dump_ir),
+    )
+    with terminal.progress() as progress:
+        report = compile_model(options, progress)
+    kernels, maps = report.manifest.kernels, report.manifest.index_maps
+    if print_pass_times:
+        table = Table("pass", "time")
+        for name, seconds in report.pass_times.items():
+            table.add_row(name, milliseconds(seconds))
+        terminal.out.print(table)
+    terminal.say(
+        f"{model.name} -> {output}: {len(kernels)} kernels, "
+        f"{sum(bool(item['folded']) for item in maps)} of {len(maps)} index maps folded, "
+        f"{quantity(sum(kernel.macs for kernel in kernels))}MACs, "
+        f"workspace {quantity(report.manifest.arena_bytes)}B"
+    )

@@ -1,0 +1,85 @@
+"""Flags that several verbs share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from shiftc.cli.terminal import Terminal
+from shiftc.options import ModelOptions
+
+Verb = TypeVar("Verb", bound=Callable[..., Any])
+
+PATH = click.Path(path_type=Path)
+
+
+def _set_debug(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    if value:
+        context.ensure_object(Terminal).debug = True
+
+
+debug_flag = click.option(
+    "--debug", is_flag=True, expose_value=False, callback=_set_debug, help="Show the traceback of an error."
+)
+
+
+class Operators(click.ParamType):
+    """`DOMAIN::NAME`, the name of an operator."""
+
+    name = "DOMAIN::NAME"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, context: click.Context | None
+    ) -> tuple[str, str]:
+        domain, separator, operator = str(value).rpartition("::")
+        if not separator or not operator:
+            self.fail(f"'{value}' is not DOMAIN::NAME", param, context)
+        return domain, operator
+
+
+def model_flags(verb: Verb) -> Verb:
+    """Adds `--target`, `--input-shapes` and `--shift-operator`; see `model_options`."""
+    for option in (
+        click.option(
+            "--shift-operator",
+            "shift_operators",
+            multiple=True,
+            type=Operators(),
+            help="Read this custom operator as shift, too.",
+        ),
+        click.option(
+            "--input-shapes",
+            metavar="SHAPES",
+            help="Shapes of dynamic inputs: 'x:[1,3,224,224] y:[1,8]'.",
+        ),
+        click.option(
+            "--target",
+            default="host",
+            show_default=True,
+            help="host, TVM's JSON, or 'llvm -mcpu=znver4 -num-cores 2'.",
+        ),
+    ):
+        verb = option(verb)
+    return verb
+
+
+def model_options(
+    model: Path,
+    target: str,
+    input_shapes: str | None,
+    shift_operators: tuple[tuple[str, str], ...],
+    threads: int = 1,
+) -> ModelOptions:
+    """Options from the values of `model_flags`. Raises frontends' InputShapeError."""
+    from frontends.shapes import parse_input_shapes  # imports onnx
+
+    return ModelOptions(
+        model=model,
+        target=target,
+        input_shapes=parse_input_shapes(input_shapes) if input_shapes is not None else {},
+        threads=threads,
+        shift_operators=shift_operators,
+    )

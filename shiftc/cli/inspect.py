@@ -1,0 +1,95 @@
+"""`shiftc inspect`: what became of a model's data movement, and which kernels are left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from shiftc.cli.flags import PATH, debug_flag, model_flags, model_options
+from shiftc.cli.terminal import Terminal
+from shiftc.cli.units import quantity
+from shiftc.inspection import Inspection
+from shiftc.manifest import KernelEntry
+from shiftc.options import InspectOptions
+
+
+@click.command()
+@click.argument("path", metavar="MODEL|ARTIFACT", type=PATH)
+@model_flags
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
+@debug_flag
+@click.pass_obj
+def inspect(terminal: Terminal, path: Path, as_json: bool, **model_values: Any) -> None:
+    """Show every index map found in MODEL or ARTIFACT, where it was folded, and the kernels that are left."""
+    from shiftc.driver import inspect_model
+
+    with terminal.progress() as progress:
+        inspection = inspect_model(InspectOptions(model_options(path, **model_values)), progress)
+    if as_json:
+        terminal.write_json(inspection.as_json())
+        return
+    _print_signature(terminal, inspection)
+    if inspection.manifest.index_maps:
+        terminal.out.print(_index_maps(inspection.manifest.index_maps))
+    terminal.out.print(_kernels(inspection.manifest.kernels))
+    terminal.say(summary(inspection))
+
+
+def summary(inspection: Inspection) -> str:
+    """The last line: index maps found and folded, kernels, work."""
+    kernels = inspection.manifest.kernels
+    moving = sum(kernel.moves_only for kernel in kernels)
+    return (
+        f"{len(inspection.manifest.index_maps)} index maps found, {len(inspection.folded)} folded, "
+        f"{len(inspection.refused)} refused; {len(kernels)} kernels, {moving} of them only move data; "
+        f"{quantity(2 * inspection.macs)}FLOPs, {quantity(inspection.bytes)}B moved"
+    )
+
+
+def _print_signature(terminal: Terminal, inspection: Inspection) -> None:
+    manifest = inspection.manifest
+    terminal.say(
+        f"{manifest.model} for {manifest.target.get('mcpu', manifest.machine)}, threads: {manifest.threads}"
+    )
+    for spec in manifest.signature.inputs:
+        terminal.say(f"  input  {spec}")
+    for spec in manifest.signature.outputs:
+        terminal.say(f"  output {spec}")
+
+
+def _index_maps(index_maps: tuple[Mapping[str, Any], ...]) -> Table:
+    table = Table("nodes", "channels", "offsets", "border", "folded", "why not", title="index maps")
+    for item in index_maps:
+        table.add_row(
+            Text(_shortened(item["nodes"])),
+            str(item["channels"]),
+            Text(item["offsets"]),
+            item["border"],
+            "yes" if item["folded"] else "no",
+            Text(item["reason"] or ""),
+        )
+    return table
+
+
+def _kernels(kernels: tuple[KernelEntry, ...]) -> Table:
+    table = Table("step", "kernel", "kind", "stage", "MACs", "bytes", title="kernels")
+    for step, kernel in enumerate(kernels):
+        table.add_row(
+            str(step),
+            Text(kernel.name),
+            kernel.kind,
+            Text(kernel.stage),
+            quantity(kernel.macs),
+            quantity(kernel.bytes),
+        )
+    return table
+
+
+def _shortened(names: Sequence[str], shown: int = 3) -> str:
+    more = len(names) - shown
+    return ", ".join(names[:shown]) + (f", … {more} more" if more > 0 else "")

@@ -1,0 +1,66 @@
+"""Parses arguments, runs a verb, turns exceptions into one line and an exit status."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+
+import click
+
+from shiftc import __version__
+from shiftc.cli.bench import bench
+from shiftc.cli.compile import compile_
+from shiftc.cli.inspect import inspect
+from shiftc.cli.run import run
+from shiftc.cli.terminal import Terminal
+from shiftc.cli.zoo import zoo
+from shiftc.exit_status import ExitStatus
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="shiftc")
+def shiftc() -> None:
+    """Compile ONNX models of compact convolutional networks, run, time and inspect them."""
+
+
+for verb in (compile_, run, bench, inspect, zoo):
+    shiftc.add_command(verb)
+
+
+def main(args: Sequence[str], env: Mapping[str, str]) -> ExitStatus:
+    """Runs the command line `args` (without the program's name); raises nothing."""
+    terminal = Terminal.from_environment(env)
+    try:
+        shiftc.main(args=list(args), prog_name="shiftc", obj=terminal, standalone_mode=False)
+    except click.ClickException as error:
+        terminal.complain(error.format_message())
+        return ExitStatus.USAGE
+    except (KeyboardInterrupt, click.Abort):
+        terminal.complain("interrupted")
+        return ExitStatus.INTERRUPTED
+    except BrokenPipeError:
+        return ExitStatus.SUCCESS
+    except Exception as error:  # the one place that may not let anything through
+        return _failure(error, terminal)
+    return ExitStatus.SUCCESS
+
+
+def entry_point() -> None:
+    """What the installed `shiftc` script calls."""
+    sys.exit(main(sys.argv[1:], os.environ))
+
+
+def _failure(error: Exception, terminal: Terminal) -> ExitStatus:
+    from shiftc.failures import status_of  # imports the compiler, which a usage error does not need
+
+    if terminal.debug:
+        terminal.err.print("".join(traceback.format_exception(error)), markup=False, soft_wrap=True)
+    status = status_of(error)
+    if status is not None:
+        terminal.complain(str(error))
+        return status
+    hint = "" if terminal.debug else " (a fault in shiftc; --debug shows where)"
+    terminal.complain(f"{type(error).__name__}: {error}{hint}")
+    return ExitStatus.INTERNAL

@@ -1,0 +1,128 @@
+"""The verbs as functions: each takes a frozen option class, returns a frozen report and prints nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+
+from shiftc import zoo
+from shiftc.artifact import check_writable, is_artifact, read_manifest, write_artifact
+from shiftc.atomic_file import replacing
+from shiftc.build import build_program
+from shiftc.inspection import Inspection
+from shiftc.linker import linker_for
+from shiftc.manifest import Manifest
+from shiftc.options import BenchOptions, CompileOptions, InspectOptions, RunOptions, ZooOptions
+from shiftc.progress import Progress, silent
+from shiftc.runtime import load
+from shiftc.target import machine_of, parse_target
+from shiftc.tensors import Tensors, made_up, read_tensors, write_tensors
+
+if TYPE_CHECKING:
+    from shiftc.bench.report import BenchReport
+
+
+@attrs.frozen
+class CompileReport:
+    """The artifact's manifest, and the seconds each pass took, in order."""
+
+    artifact: Path
+    manifest: Manifest
+    pass_times: Mapping[str, float]
+
+
+@attrs.frozen
+class RunReport:
+    """Outputs by name; `seconds` holds one average per repeat, empty when timing was not asked for."""
+
+    outputs: Tensors
+    seconds: tuple[float, ...]
+
+
+@attrs.frozen
+class ZooReport:
+    """What was written, and how it compares with its paper (None where the paper gives no figure)."""
+
+    path: Path
+    parameters: int
+    macs: int
+    published: zoo.Published
+
+
+def compile_model(options: CompileOptions, progress: Progress = silent) -> CompileReport:
+    """Compiles a model to an artifact.
+
+    Raises OutputError, TargetError, NoLinkerError, a ModelError of frontends, or a PassError of
+    tvm_passes; then nothing was written.
+    """
+    check_writable(options.output)
+    link = linker_for(machine_of(parse_target(options.model.target)))
+    program = build_program(options.model, options.passes, progress)
+    progress("linking")
+    library = program.compiled.library
+
+    def export(file: str) -> None:
+        library.export_library(file, fcompile=link)
+
+    manifest = write_artifact(options.output, program.manifest, program.compiled.constants, export)
+    return CompileReport(options.output, manifest, program.compiled.pass_times)
+
+
+def run_artifact(options: RunOptions, progress: Progress = silent) -> RunReport:
+    """Runs an artifact once, and times it if asked.
+
+    Raises an ArtifactError, an InputError, InputFileError or OutputError.
+    """
+    progress("loading")
+    session = load(options.artifact)
+    if options.inputs:
+        inputs = read_tensors(options.inputs)
+    else:
+        inputs = made_up(session.signature.inputs, options.fill_mode, options.seed)
+    progress("running")
+    outputs = session.run(inputs)
+    if options.outputs:
+        write_tensors(options.outputs, outputs)
+    seconds = tuple(_average(lambda: session.run(inputs), options.number) for _ in range(options.repeat))
+    return RunReport(outputs, seconds)
+
+
+def bench_model(options: BenchOptions, progress: Progress = silent) -> BenchReport:
+    """Times a model beside its peers, in turns.
+
+    Raises PeerError, or whatever compile_model raises.
+    """
+    from shiftc.bench.compare import compare  # a session that never compares loads no peer
+
+    return compare(options, progress)
+
+
+def inspect_model(options: InspectOptions, progress: Progress = silent) -> Inspection:
+    """What a model compiles to, or what an artifact holds.
+
+    Raises an ArtifactError for an artifact; TargetError, ModelError or PassError for a model.
+    """
+    if is_artifact(options.path):
+        return Inspection(read_manifest(options.path))
+    return Inspection(build_program(options.model, progress=progress).manifest)
+
+
+def write_zoo(options: ZooOptions, progress: Progress = silent) -> ZooReport:
+    """Writes a network of the zoo as ONNX. Raises zoo.UnknownNetwork or OutputError."""
+    progress("building")
+    model = zoo.build(options.name, options.batch, options.seed)
+    with replacing(options.output) as file:
+        file.write(model.SerializeToString())
+    cost = zoo.count(model)
+    return ZooReport(options.output, cost.parameters, cost.macs, zoo.published(options.name))
+
+
+def _average(call: Callable[[], object], number: int) -> float:
+    start = time.perf_counter()
+    for _ in range(number):
+        call()
+    return (time.perf_counter() - start) / number

@@ -1,0 +1,93 @@
+"""What can go wrong, one class for each exit status; every message is one line that says what and where."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from shiftc.exit_status import ExitStatus
+
+
+class ShiftcError(Exception):
+    """Base of all errors a user can cause; `status` is the command line's exit status."""
+
+    status: ClassVar[ExitStatus] = ExitStatus.INTERNAL
+
+
+class TargetError(ShiftcError):
+    """The target is not understood or does not exist."""
+
+    status = ExitStatus.TARGET_UNKNOWN
+
+
+class NoLinkerError(ShiftcError):
+    """Neither a C compiler nor ziglang is there to link the library."""
+
+    status = ExitStatus.NO_LINKER
+
+
+class OutputError(ShiftcError):
+    """A file or artifact cannot be written."""
+
+    status = ExitStatus.OUTPUT_UNWRITABLE
+
+
+class ArtifactError(ShiftcError):
+    """The artifact cannot be used; base of the four reasons."""
+
+    status = ExitStatus.ARTIFACT_CORRUPTED
+
+
+class ArtifactNotFoundError(ArtifactError):
+    """There is no artifact at the path."""
+
+    status = ExitStatus.ARTIFACT_NOT_FOUND
+
+
+class ArtifactCorruptedError(ArtifactError):
+    """A file of the artifact is missing or differs from what was written."""
+
+
+class ArtifactVersionError(ArtifactError):
+    """The artifact was written by another version of shiftc, TVM or its FFI."""
+
+    status = ExitStatus.ARTIFACT_VERSION
+
+
+class ArtifactTargetError(ArtifactError):
+    """The artifact was compiled for a processor this machine does not have."""
+
+    status = ExitStatus.ARTIFACT_TARGET
+
+
+class InputError(ShiftcError):
+    """What `Session.run` was given does not fit the signature; base of the three reasons."""
+
+    status = ExitStatus.INPUT_NAME_WRONG
+
+
+class InputNameError(InputError):
+    """An input is missing or unknown."""
+
+
+class InputShapeError(InputError):
+    """An input has another shape than the signature says."""
+
+    status = ExitStatus.INPUT_SHAPE_WRONG
+
+
+class InputDtypeError(InputError):
+    """An input has another dtype than the signature says."""
+
+    status = ExitStatus.INPUT_DTYPE_WRONG
+
+
+class InputFileError(ShiftcError):
+    """A file of inputs cannot be read."""
+
+    status = ExitStatus.INPUT_FILE_WRONG
+
+
+class PeerError(ShiftcError):
+    """A runtime to compare with is unknown or not installed."""
+
+    status = ExitStatus.PEER_UNAVAILABLE

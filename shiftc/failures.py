@@ -1,0 +1,33 @@
+"""Which exit status an exception means; packages below shiftc know nothing of exit statuses."""
+
+from __future__ import annotations
+
+from frontends import errors as model
+from shiftc.errors import ShiftcError
+from shiftc.exit_status import ExitStatus
+from shiftc.zoo import UnknownNetwork
+from tvm_passes.pipeline import PassError
+
+# The first class that fits decides: subclasses stand before their bases.
+_STATUSES: tuple[tuple[type[Exception], ExitStatus], ...] = (
+    (model.ModelFileError, ExitStatus.MODEL_NOT_FOUND),
+    (model.NotOnnxError, ExitStatus.MODEL_NOT_ONNX),
+    (model.TruncatedModelError, ExitStatus.MODEL_TRUNCATED),
+    (model.MissingExternalDataError, ExitStatus.EXTERNAL_DATA_MISSING),
+    (model.ExternalDataOutsideError, ExitStatus.EXTERNAL_DATA_OUTSIDE),
+    (model.ModelTooNewError, ExitStatus.OPSET_UNKNOWN),
+    (model.UnknownOpsetError, ExitStatus.OPSET_UNKNOWN),
+    (model.UnsupportedOperatorError, ExitStatus.OPERATORS_UNSUPPORTED),
+    (model.DynamicShapeError, ExitStatus.SHAPE_NOT_PINNED),
+    (model.InputShapeError, ExitStatus.INPUT_SHAPES_WRONG),
+    (model.ModelError, ExitStatus.MODEL_INVALID),
+    (PassError, ExitStatus.COMPILATION_FAILED),
+    (UnknownNetwork, ExitStatus.USAGE),
+)
+
+
+def status_of(error: BaseException) -> ExitStatus | None:
+    """The exit status for an error the user can cause; None for a fault in shiftc itself."""
+    if isinstance(error, ShiftcError):
+        return error.status
+    return next((status for kind, status in _STATUSES if isinstance(error, kind)), None)

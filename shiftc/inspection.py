@@ -1,0 +1,54 @@
+"""What a compiled model consists of, for people and for scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from shiftc.manifest import Manifest
+
+
+@attrs.frozen
+class Inspection:
+    """A manifest and the totals that can be read off it."""
+
+    manifest: Manifest
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds of the whole network."""
+        return sum(kernel.macs for kernel in self.manifest.kernels)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes that all steps read and write."""
+        return sum(kernel.bytes for kernel in self.manifest.kernels)
+
+    @property
+    def folded(self) -> tuple[Mapping[str, Any], ...]:
+        """Index maps that cost nothing any more."""
+        return tuple(item for item in self.manifest.index_maps if item["folded"])
+
+    @property
+    def refused(self) -> tuple[Mapping[str, Any], ...]:
+        """Index maps that still move data, each with its reason."""
+        return tuple(item for item in self.manifest.index_maps if not item["folded"])
+
+    def as_json(self) -> dict[str, Any]:
+        """One object for `--json`."""
+        manifest = attrs.asdict(self.manifest)
+        return {
+            "model": manifest["model"],
+            "signature": manifest["signature"],
+            "target": manifest["target"],
+            "threads": manifest["threads"],
+            "versions": manifest["versions"],
+            "macs": self.macs,
+            "flops": 2 * self.macs,
+            "bytes": self.bytes,
+            "arena_bytes": manifest["arena_bytes"],
+            "index_maps": manifest["index_maps"],
+            "kernels": manifest["kernels"],
+        }

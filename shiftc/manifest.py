@@ -1,0 +1,125 @@
+"""What an artifact says about itself: `manifest.json` as frozen classes.
+
+The manifest holds no time stamp, path or machine name: compiling the same model for the same target
+twice writes the same bytes. Imports neither TVM nor the compiler, so that the runtime can read it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+FORMAT = 1
+"""Layout of the directory and calling convention of the library; raised when either changes."""
+
+
+@attrs.frozen
+class TensorSpec:
+    """Name, shape and numpy dtype of one input or output."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.dtype}[{', '.join(map(str, self.shape))}]"
+
+
+@attrs.frozen
+class Signature:
+    """Inputs and outputs of a network, in the model's order."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
+@attrs.frozen
+class KernelEntry:
+    """One step of the program: the kernel it runs and what the step costs.
+
+    moves_only: it computes nothing, it only moves data.
+    macs:       multiply-adds of the model's operators in it.
+    bytes:      data read and written once.
+    stage:      the model's nodes it stands for.
+    """
+
+    name: str
+    kind: str
+    moves_only: bool
+    macs: int
+    bytes: int
+    stage: str
+
+
+@attrs.frozen
+class Versions:
+    """What wrote the artifact; the library's calling convention is TVM's."""
+
+    shiftc: str
+    tvm: str
+    tvm_ffi: str
+
+
+@attrs.frozen
+class Manifest:
+    """Everything known about an artifact but its machine code and constants.
+
+    model:        name of the model's file, without its folder.
+    target:       TVM's description of the target (kind, mcpu, …).
+    machine:      architecture as `platform.machine()` names it.
+    cpu_features: features (LLVM's names) the processor must have.
+    threads:      threads the program was scheduled for.
+    arena_bytes:  size of the workspace, zeroed once per session.
+    kernels:      one entry per step, in execution order.
+    index_maps:   every index map found: nodes, channels, offsets, border, folded, reason.
+    files:        SHA-256 of every other file of the artifact.
+    """
+
+    model: str
+    signature: Signature
+    target: Mapping[str, Any]
+    machine: str
+    cpu_features: tuple[str, ...]
+    threads: int
+    arena_bytes: int
+    kernels: tuple[KernelEntry, ...]
+    index_maps: tuple[Mapping[str, Any], ...]
+    versions: Versions
+    files: Mapping[str, str] = attrs.field(factory=dict)
+    format: int = FORMAT
+
+    def to_json(self) -> str:
+        """The manifest as it stands in the file."""
+        return json.dumps(attrs.asdict(self), indent=1, sort_keys=True) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Manifest:
+        """Reads what `to_json` wrote.
+
+        Raises ValueError when the text is no manifest of this format.
+        """
+        data = json.loads(text)
+        if not isinstance(data, dict):
+            raise ValueError("not a JSON object")
+        try:
+            signature = data.pop("signature")
+            return cls(
+                signature=Signature(
+                    inputs=tuple(_tensor_spec(item) for item in signature["inputs"]),
+                    outputs=tuple(_tensor_spec(item) for item in signature["outputs"]),
+                ),
+                cpu_features=tuple(data.pop("cpu_features")),
+                kernels=tuple(KernelEntry(**item) for item in data.pop("kernels")),
+                index_maps=tuple(data.pop("index_maps")),
+                versions=Versions(**data.pop("versions")),
+                **data,
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"unexpected or missing entry: {error}") from error
+
+
+def _tensor_spec(item: Mapping[str, Any]) -> TensorSpec:
+    return TensorSpec(name=item["name"], shape=tuple(item["shape"]), dtype=item["dtype"])

@@ -1,0 +1,106 @@
+"""What each verb is asked to do, as frozen classes; the command line and Python callers fill in the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import attrs
+from attrs import validators
+
+FillMode = Literal["random", "zeros", "ones"]
+
+_at_least_one = validators.ge(1)
+
+
+@attrs.frozen
+class ModelOptions:
+    """Which model, for what.
+
+    model:           path of the ONNX file.
+    target:          `host`, TVM's JSON, or `llvm -mcpu=…`.
+    input_shapes:    shape of every input that the model leaves dynamic.
+    threads:         threads the program is scheduled for.
+    shift_operators: further (domain, operator) names that are read as the shift operator.
+    """
+
+    model: Path
+    target: str = "host"
+    input_shapes: Mapping[str, tuple[int, ...]] = attrs.field(factory=dict)
+    threads: int = attrs.field(default=1, validator=_at_least_one)
+    shift_operators: tuple[tuple[str, str], ...] = ()
+
+
+@attrs.frozen
+class PassOptions:
+    """How the passes run.
+
+    level:    0 (as imported) to 3 (everything).
+    disabled: names of passes to leave out.
+    verify:   run the module before and after every pass and compare.
+    dump_ir:  folder that receives the module after every pass.
+    """
+
+    level: int = attrs.field(default=3, validator=[validators.ge(0), validators.le(3)])
+    disabled: tuple[str, ...] = ()
+    verify: bool = False
+    dump_ir: Path | None = None
+
+
+@attrs.frozen
+class CompileOptions:
+    """output: the directory that becomes the artifact; an older artifact there is replaced."""
+
+    model: ModelOptions
+    output: Path
+    passes: PassOptions = attrs.field(factory=PassOptions)
+
+
+@attrs.frozen
+class RunOptions:
+    """inputs and outputs are .npz files; without inputs, `fill_mode` makes them up, from `seed`.
+
+    repeat, number: time `repeat` averages of `number` calls each; repeat 0 does not time.
+    """
+
+    artifact: Path
+    inputs: Path | None = None
+    outputs: Path | None = None
+    fill_mode: FillMode = "random"
+    seed: int = 0
+    repeat: int = attrs.field(default=0, validator=validators.ge(0))
+    number: int = attrs.field(default=1, validator=_at_least_one)
+
+
+@attrs.frozen
+class BenchOptions:
+    """against: names of the peers; threads: one comparison for each count; rounds: timed turns of each."""
+
+    model: ModelOptions
+    against: tuple[str, ...] = ("onnxruntime",)
+    threads: tuple[int, ...] = attrs.field(
+        default=(1,), validator=validators.deep_iterable(_at_least_one, validators.min_len(1))
+    )
+    rounds: int = attrs.field(default=15, validator=_at_least_one)
+
+
+@attrs.frozen
+class InspectOptions:
+    """path: a model, which is compiled but not written, or an artifact, which is only read."""
+
+    model: ModelOptions
+
+    @property
+    def path(self) -> Path:
+        return self.model.model
+
+
+@attrs.frozen
+class ZooOptions:
+    """name: a network of the zoo; output: the ONNX file to write; weights are random, from `seed`."""
+
+    name: str
+    output: Path
+    batch: int = attrs.field(default=1, validator=_at_least_one)
+    seed: int = 0

@@ -1,0 +1,121 @@
+"""A loaded network: `load` verifies an artifact, `Session.run` executes it."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tvm_ffi
+
+from shiftc.artifact import CONSTANTS, LIBRARY, check_machine, read_manifest, verify_file
+from shiftc.errors import ArtifactCorruptedError
+from shiftc.manifest import Manifest, Signature
+from shiftc.runtime.inputs import check_names, checked
+from shiftc.runtime.library import check_versions, load_entry
+from shiftc.runtime.memory import aligned_empty, aligned_zeros, is_aligned
+from shiftc.runtime.profile import StepTime, time_steps
+from shiftc.runtime.threads import use_threads
+
+
+def load(path: str | os.PathLike[str]) -> Session:
+    """Loads the artifact at `path`.
+
+    Raises an ArtifactError: it is no artifact, is damaged, is of another version, or was compiled for
+    another processor.
+    """
+    return Session(Path(path))
+
+
+class Session:
+    """One network with a workspace of its own.
+
+    Sessions are independent: use one per thread for speed. A session shared by threads gives right
+    answers, one call at a time.
+    """
+
+    def __init__(self, path: Path) -> None:
+        manifest = read_manifest(path)
+        check_versions(path, manifest)
+        check_machine(path, manifest)
+        self.manifest: Manifest = manifest
+        self._constants = _read_constants(path / CONSTANTS, manifest)
+        _verify_library(path / LIBRARY, manifest)
+        self._library, self._main = load_entry(path / LIBRARY)
+        self._arena = aligned_zeros(manifest.arena_bytes)
+        self._workspace = (tvm_ffi.from_dlpack(self._arena), tvm_ffi.from_dlpack(self._constants))
+        self._inputs = [aligned_empty(spec.shape, spec.dtype) for spec in self.signature.inputs]
+        self._outputs = [aligned_empty(spec.shape, spec.dtype) for spec in self.signature.outputs]
+        self._input_tensors = [tvm_ffi.from_dlpack(array) for array in self._inputs]
+        self._output_tensors = [tvm_ffi.from_dlpack(array) for array in self._outputs]
+        self._steps = len(manifest.kernels)
+        self._lock = threading.Lock()
+
+    @property
+    def signature(self) -> Signature:
+        """Names, shapes and dtypes of the inputs and outputs."""
+        return self.manifest.signature
+
+    def run(self, inputs: Mapping[str, npt.ArrayLike]) -> dict[str, npt.NDArray[Any]]:
+        """Executes the network; returns a new array for every output, by name.
+
+        Inputs must have the signature's names, shapes and dtypes; nothing is converted. Arrays made by
+        `shiftc.runtime.aligned_empty` are read in place, others are copied first.
+
+        Raises InputNameError, InputShapeError or InputDtypeError.
+        """
+        with self._lock:
+            tensors = self._bind(inputs)
+            use_threads(self.manifest.threads)
+            self._main(*self._workspace, *tensors, *self._output_tensors, 0, self._steps)
+            return {
+                spec.name: array.copy()
+                for spec, array in zip(self.signature.outputs, self._outputs, strict=True)
+            }
+
+    def profile(self, inputs: Mapping[str, npt.ArrayLike], repeat: int = 10) -> tuple[StepTime, ...]:
+        """Median time of every step over `repeat` passes through the program."""
+        with self._lock:
+            tensors = self._bind(inputs)
+            use_threads(self.manifest.threads)
+
+            def run(first: int, last: int) -> None:
+                self._main(*self._workspace, *tensors, *self._output_tensors, first, last)
+
+            return time_steps(run, self.manifest.kernels, repeat)
+
+    def _bind(self, inputs: Mapping[str, npt.ArrayLike]) -> list[Any]:
+        specs = self.signature.inputs
+        check_names(inputs, specs)
+        tensors = []
+        for spec, staged, tensor in zip(specs, self._inputs, self._input_tensors, strict=True):
+            array = checked(inputs[spec.name], spec)
+            if is_aligned(array):
+                tensors.append(tvm_ffi.from_dlpack(array))
+            else:
+                np.copyto(staged, array)
+                tensors.append(tensor)
+        return tensors
+
+
+def _read_constants(path: Path, manifest: Manifest) -> npt.NDArray[np.uint8]:
+    try:
+        with path.open("rb") as file:
+            constants = aligned_zeros(os.fstat(file.fileno()).st_size)
+            file.readinto(memoryview(constants))
+    except OSError as error:
+        raise ArtifactCorruptedError(f"'{path}' cannot be read: {error.strerror}") from error
+    verify_file(path, manifest, memoryview(constants))
+    return constants
+
+
+def _verify_library(path: Path, manifest: Manifest) -> None:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ArtifactCorruptedError(f"'{path}' cannot be read: {error.strerror}") from error
+    verify_file(path, manifest, content)

@@ -1,0 +1,56 @@
+"""Inputs and outputs of a run: read, made up, written."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from shiftc.atomic_file import replacing
+from shiftc.errors import InputFileError
+from shiftc.manifest import TensorSpec
+from shiftc.options import FillMode
+from shiftc.runtime.memory import aligned_empty
+
+Tensors = dict[str, npt.NDArray[Any]]
+
+
+def read_tensors(path: Path) -> Tensors:
+    """The arrays of an .npz file by name. Raises InputFileError when it is none."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise InputFileError(f"'{path}' is not an .npz file")
+            return {name: archive[name] for name in archive.files}
+    except FileNotFoundError as error:
+        raise InputFileError(f"'{path}' does not exist") from error
+    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise InputFileError(f"'{path}' is not an .npz file: {error}") from error
+
+
+def write_tensors(path: Path, tensors: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Writes arrays to an .npz file, all or nothing. Raises OutputError."""
+    # Written by hand: as keywords of np.savez, some names of outputs would be arguments.
+    with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
+        for name, tensor in tensors.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, tensor, allow_pickle=False)
+
+
+def made_up(specs: tuple[TensorSpec, ...], mode: FillMode, seed: int = 0) -> Tensors:
+    """An array for every spec: zeros, ones, or random (uniform in [0, 1); integers 0 or 1)."""
+    random = np.random.default_rng(seed)
+    tensors: Tensors = {}
+    for spec in specs:
+        tensor = aligned_empty(spec.shape, spec.dtype)
+        if mode == "random":
+            numbers = random.random(spec.shape)
+            tensor[...] = numbers if tensor.dtype.kind == "f" else numbers < 0.5
+        else:
+            tensor.fill(mode == "ones")
+        tensors[spec.name] = tensor
+    return tensors
