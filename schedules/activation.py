@@ -60,6 +60,12 @@ def constant(value: float) -> Expr:
     return tirx.FloatImm("float32", value)
 
 
+def bound(value: Expr, use: Callable[[Expr], Expr]) -> Expr:
+    """`use(value)` with the value computed once: expressions are trees, what is used twice is written twice."""
+    name = tirx.Var("t", "float32")
+    return tirx.Let(name, value, use(name))
+
+
 def _horner(x: Expr, coefficients: Sequence[float]) -> Expr:
     result = constant(coefficients[0])
     for coefficient in coefficients[1:]:
@@ -73,19 +79,40 @@ def _clamp(x: Expr, low: float, high: float) -> Expr:
 
 def _finite_exp(x: Expr) -> Expr:
     """e**x for x clamped to where the result is a normal number."""
-    x = _clamp(x, _EXP_LOWEST, _EXP_HIGHEST)
-    power = tirx.floor(x * constant(math.log2(math.e)) + constant(0.5))
-    rest = x - power * constant(_LOG2_HIGH) - power * constant(_LOG2_LOW)
-    polynomial = _horner(rest, _EXP_POLYNOMIAL) * (rest * rest) + rest + constant(1.0)
-    exponent = (tirx.Cast("int32", power) + 127) << 23
-    return polynomial * tirx.reinterpret("float32", exponent)
+
+    def scaled(rest: Expr, power: Expr) -> Expr:
+        polynomial = _horner(rest, _EXP_POLYNOMIAL) * (rest * rest) + rest + constant(1.0)
+        exponent = (tirx.Cast("int32", power) + 127) << 23
+        return polynomial * tirx.reinterpret("float32", exponent)
+
+    def reduced(x: Expr, power: Expr) -> Expr:
+        rest = x - power * constant(_LOG2_HIGH) - power * constant(_LOG2_LOW)
+        return bound(rest, lambda rest: scaled(rest, power))
+
+    def of_clamped(x: Expr) -> Expr:
+        power = tirx.floor(x * constant(math.log2(math.e)) + constant(0.5))
+        return bound(power, lambda power: reduced(x, power))
+
+    return bound(_clamp(x, _EXP_LOWEST, _EXP_HIGHEST), of_clamped)
+
+
+def _rational(x: Expr, limit: float, numerator: Sequence[float], denominator: Sequence[float]) -> Expr:
+    """Odd function x * N(x * x) / D(x * x), x clamped to +-limit."""
+
+    def of_square(x: Expr) -> Expr:
+        return bound(x * x, lambda s: x * _horner(s, numerator) / _horner(s, denominator))
+
+    return bound(_clamp(x, -limit, limit), of_square)
 
 
 def exp(x: Expr) -> Expr:
     """e**x; 0 below and infinity above the range of normal numbers."""
-    result = _finite_exp(x)
-    result = tirx.Select(x > constant(_EXP_HIGHEST), constant(math.inf), result)
-    return tirx.Select(x < constant(_EXP_LOWEST), constant(0.0), result)
+
+    def with_limits(x: Expr) -> Expr:
+        result = tirx.Select(x > constant(_EXP_HIGHEST), constant(math.inf), _finite_exp(x))
+        return tirx.Select(x < constant(_EXP_LOWEST), constant(0.0), result)
+
+    return bound(x, with_limits)
 
 
 def sigmoid(x: Expr) -> Expr:
@@ -95,16 +122,12 @@ def sigmoid(x: Expr) -> Expr:
 
 def tanh(x: Expr) -> Expr:
     """Hyperbolic tangent, rational in x."""
-    x = _clamp(x, -_TANH_LIMIT, _TANH_LIMIT)
-    square = x * x
-    return x * _horner(square, _TANH_NUMERATOR) / _horner(square, _TANH_DENOMINATOR)
+    return _rational(x, _TANH_LIMIT, _TANH_NUMERATOR, _TANH_DENOMINATOR)
 
 
 def erf(x: Expr) -> Expr:
     """Error function, rational in x."""
-    x = _clamp(x, -_ERF_LIMIT, _ERF_LIMIT)
-    square = x * x
-    return x * _horner(square, _ERF_NUMERATOR) / _horner(square, _ERF_DENOMINATOR)
+    return _rational(x, _ERF_LIMIT, _ERF_NUMERATOR, _ERF_DENOMINATOR)
 
 
 def gelu(x: Expr) -> Expr:
@@ -151,3 +174,8 @@ UNARY: dict[str, Callable[..., Expr]] = {
     "power_scalar": power,
 }
 """Kind of a unary epilogue step → its expression in the value and the step's constants."""
+
+
+def unary(kind: str, x: Expr, constants: Sequence[float]) -> Expr:
+    """The element-wise function `kind` of x, which is computed once."""
+    return bound(x, lambda x: UNARY[kind](x, *constants))

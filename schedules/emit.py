@@ -7,7 +7,6 @@ from typing import Any
 
 import tvm
 from tvm import tirx
-from tvm.s_tir import Schedule
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
 
@@ -49,16 +48,3 @@ def address(*terms: Expr) -> Expr:
     for term in terms:
         total = total + tirx.Cast("int64", term) if isinstance(term, tvm.ir.Expr) else total + term
     return total
-
-
-def finish(schedule: Schedule) -> tirx.PrimFunc:
-    """The scheduled function, ready to be called from a program.
-
-    A private function has no packed entry that would state its device, which allocations and
-    parallel loops need to know: state it here.
-    """
-    func = schedule.mod["main"]
-    cpu = tirx.IntImm("int32", 1)
-    body = tirx.AttrStmt("default", "device_type", cpu, func.body)
-    body = tirx.AttrStmt("default", "device_id", tirx.IntImm("int32", 0), body)
-    return func.with_body(body)

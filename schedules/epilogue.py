@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 from tvm import tirx
 
-from schedules.activation import UNARY, constant
+from schedules.activation import UNARY, bound, constant, unary
 from schedules.emit import UNBOUNDED, Buffers, address
 from schedules.workload import Epilogue, EpilogueOp
 
@@ -17,7 +17,7 @@ Expr = Any
 VECTOR: dict[str, Callable[[Expr, Expr], Expr]] = {
     "add_vector": lambda x, c: x + c,
     "multiply_vector": lambda x, c: x * c,
-    "prelu": lambda x, slope: tirx.Select(x > constant(0.0), x, x * slope),
+    "prelu": lambda x, slope: bound(x, lambda x: tirx.Select(x > constant(0.0), x, x * slope)),
 }
 TENSOR: dict[str, Callable[[Expr, Expr], Expr]] = {
     "add": lambda x, r: x + r,
@@ -77,7 +77,7 @@ def apply(epilogue: Epilogue, value: Expr, buffers: Buffers, at: Position) -> Ex
     """`value` after all steps, for the output element `at`."""
     for i, op in enumerate(epilogue):
         if op.kind in UNARY:
-            value = UNARY[op.kind](value, *op.constants)
+            value = unary(op.kind, value, op.constants)
         elif op.kind in VECTOR:
             value = VECTOR[op.kind](value, buffers[f"e{i}"][at.block * at.lanes + at.lane])
         else:

@@ -1,10 +1,13 @@
 """The lowering pipeline of compiled programs, `tvm.compile(..., tir_pipeline="shiftc")`.
 
-It is TVM's own `s_tir` pipeline followed by one pass. TVM turns every allocation inside a kernel into
-a call of its workspace allocator unless the buffer is small *and* the kernel is entered through the
-packed calling convention; ours are private functions called with raw pointers. Accumulators in memory
-the optimiser cannot see through would cost every store and load, so buffers of scope `local` are
-marked as stack allocations, which LLVM promotes to registers.
+It is TVM's own `s_tir` pipeline followed by one pass, because our kernels are private functions called
+with raw pointers, where TVM expects entry through its packed calling convention:
+
+- Large buffers inside a kernel come from TVM's workspace allocator, which needs the device that the packed
+  entry would have stated: it is stated in every function.
+- A failed allocation or parallel launch returns an error code, so these functions return int32.
+- Buffers of scope `local` (accumulators) are marked as stack allocations, which LLVM promotes to
+  registers. From the allocator they would be memory, a load and a store for every multiply-add.
 """
 
 from __future__ import annotations
@@ -16,24 +19,31 @@ from tvm.s_tir.pipeline import default_s_tir_pipeline
 from tvm.tirx import compilation_pipeline
 
 PIPELINE_NAME = "shiftc"
+_CPU = 1
+"""DLPack's device type."""
 
 
-def _keep_on_stack(func: tirx.PrimFunc, _mod: tvm.IRModule, _ctx: tvm.transform.PassContext) -> tirx.PrimFunc:
-    def mark(stmt: tirx.AllocBuffer) -> tirx.AllocBuffer:
+def _adapt(func: tirx.PrimFunc, _mod: tvm.IRModule, _ctx: tvm.transform.PassContext) -> tirx.PrimFunc:
+    def keep_on_stack(stmt: tirx.AllocBuffer) -> tirx.AllocBuffer:
         if stmt.buffer.scope() != "local":
             return stmt
         return tirx.AllocBuffer(stmt.buffer, {"disable_lower_builtin": tirx.IntImm("int32", 1)})
 
-    return func.with_body(tvm_ffi.structural_map(func.body, (tirx.AllocBuffer, mark), order="post"))
+    body = tvm_ffi.structural_map(func.body, (tirx.AllocBuffer, keep_on_stack), order="post")
+    for key, value in (("device_type", _CPU), ("device_id", 0)):
+        body = tirx.AttrStmt("default", key, tirx.IntImm("int32", value), body)
+    if "calling_conv" in func.attrs:
+        return func.with_body(body)
+    return tirx.PrimFunc(func.params, body, tvm.ir.PrimType("int32"), func.attrs)
 
 
-KeepLocalBuffersOnStack = tirx.transform.prim_func_pass(_keep_on_stack, opt_level=0)
+AdaptPrivateKernels = tirx.transform.prim_func_pass(_adapt, opt_level=0)
 
 
 def shiftc_pipeline() -> tuple[tvm.transform.Pass, tvm.transform.Pass, tvm.transform.Pass]:
     """Module passes, host finalisation, device finalisation."""
     passes, host, device = default_s_tir_pipeline()
-    return tvm.transform.Sequential([passes, KeepLocalBuffersOnStack]), host, device
+    return tvm.transform.Sequential([passes, AdaptPrivateKernels]), host, device
 
 
 def register() -> None:

@@ -21,11 +21,11 @@ from tvm.s_tir import Schedule
 from tvm.tirx.script import builder as T
 
 from schedules import epilogue
-from schedules.emit import UNBOUNDED, Buffers, address, emit, finish
+from schedules.emit import UNBOUNDED, Buffers, address, emit
 from schedules.machine import MachineParameters
 from schedules.register_blocking import accumulate_in_registers
 from schedules.template import Decisions, Kernel, ScheduleError, kernel_name, tiles
-from schedules.threading import worth_threads
+from schedules.parallelism import worth_threads
 from schedules.workload import Depthwise, Workload
 
 KIND = "depthwise"
@@ -127,7 +127,7 @@ class DepthwiseTemplate:
             name=kernel_name(KIND, shape, workload, decisions, epilogue.tag(workload.epilogue)),
             kind=KIND,
             workload=workload,
-            func=finish(schedule),
+            func=schedule.mod["main"],
             parameters=tuple(parameters),
             decisions=decisions,
             padded_pixels=pixels,

@@ -16,10 +16,10 @@ from tvm.s_tir import Schedule
 from tvm.tirx.script import builder as T
 
 from schedules import epilogue
-from schedules.emit import UNBOUNDED, Buffers, address, emit, finish
+from schedules.emit import UNBOUNDED, Buffers, address, emit
 from schedules.machine import MachineParameters
 from schedules.template import Decisions, Kernel, kernel_name, tiles
-from schedules.threading import worth_threads
+from schedules.parallelism import worth_threads
 from schedules.workload import Elementwise, Workload
 
 KIND = "elementwise"
@@ -105,7 +105,7 @@ class ElementwiseTemplate:
             name=kernel_name(KIND, shape, workload, decisions, epilogue.tag(workload.epilogue)),
             kind=KIND,
             workload=workload,
-            func=finish(schedule),
+            func=schedule.mod["main"],
             parameters=tuple(parameters),
             decisions=decisions,
             padded_pixels=pixels,

@@ -23,11 +23,11 @@ from tvm.s_tir import Schedule
 from tvm.tirx.script import builder as T
 
 from schedules import epilogue
-from schedules.emit import UNBOUNDED, Buffers, address, emit, finish
+from schedules.emit import UNBOUNDED, Buffers, address, emit
 from schedules.machine import MachineParameters
 from schedules.register_blocking import accumulate_in_registers
 from schedules.template import Decisions, Kernel, kernel_name, largest_divisor, tiles
-from schedules.threading import worth_threads
+from schedules.parallelism import worth_threads
 from schedules.workload import GlobalPool, WindowPool, Workload
 
 Expr = Any
@@ -133,7 +133,7 @@ class WindowPoolTemplate:
             name=kernel_name(self.kind, shape, workload, decisions, epilogue.tag(workload.epilogue)),
             kind=self.kind,
             workload=workload,
-            func=finish(schedule),
+            func=schedule.mod["main"],
             parameters=tuple(parameters),
             decisions=decisions,
             padded_pixels=pixels,
@@ -220,7 +220,7 @@ class GlobalPoolTemplate:
             name=kernel_name(self.kind, shape, workload, decisions, epilogue.tag(workload.epilogue)),
             kind=self.kind,
             workload=workload,
-            func=finish(schedule),
+            func=schedule.mod["main"],
             parameters=tuple(parameters),
             decisions=decisions,
             padded_pixels=batch,

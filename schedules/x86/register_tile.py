@@ -6,7 +6,7 @@ import attrs
 
 from schedules.machine import MachineParameters
 from schedules.template import Decisions, largest_divisor, tiles
-from schedules.threading import worth_threads
+from schedules.parallelism import worth_threads
 from schedules.workload import IndexedConv
 
 _LARGEST_UNROLL = 4

@@ -1,0 +1,66 @@
+"""The arithmetic peak of one core, measured: the floor that every convolution is compared with."""
+
+from __future__ import annotations
+
+import statistics
+import time
+
+import numpy as np
+import tvm
+from tvm import tirx
+from tvm.script.ir_builder import IRBuilder
+from tvm.tirx.script import builder as T
+
+from schedules.machine import MachineParameters, machine_of
+from schedules.pipeline import PIPELINE_NAME
+
+_STEPS = 200_000
+_REPEATS = 15
+
+
+def fma_module(machine: MachineParameters, chains: int, steps: int) -> tvm.IRModule:
+    """`main(x: float32[lanes])`: `steps` dependent multiply-adds in each of `chains` vector registers.
+
+    The result is stored to x, so that nothing is dead; memory is touched only before and after.
+    """
+    lanes = machine.lanes
+    with IRBuilder() as builder:
+        with T.prim_func(False, s_tir=True):
+            T.func_name("main")
+            T.func_attr({"global_symbol": "main"})
+            x = T.match_buffer(T.arg("x", T.handle()), (chains, lanes), "float32")
+            with T.sblock("root"):
+                registers = T.sblock_alloc_buffer((chains, lanes), "float32", scope="local")
+                _per_chain(chains, lanes, lambda i, v: T.buffer_store(registers, x[i, v], [i, v]))
+                with T.serial(0, steps):
+                    _per_chain(
+                        chains,
+                        lanes,
+                        lambda i, v: T.buffer_store(
+                            registers,
+                            registers[i, v] * tirx.FloatImm("float32", 0.999) + tirx.FloatImm("float32", 1e-3),
+                            [i, v],
+                        ),
+                    )
+                _per_chain(chains, lanes, lambda i, v: T.buffer_store(x, registers[i, v], [i, v]))
+    return tvm.IRModule({tvm.ir.GlobalVar("main"): builder.get()})
+
+
+def _per_chain(chains: int, lanes: int, body) -> None:  # type: ignore[no-untyped-def]
+    for chain in range(chains):
+        with T.vectorized(0, lanes) as lane:
+            body(chain, lane)
+
+
+def measure_fma_peak(target: tvm.target.Target) -> float:
+    """GFLOP/s of one core of this machine with the instructions of `target`: the median of repeated runs."""
+    machine = machine_of(target)
+    chains = machine.vector_registers - 4
+    main = tvm.compile(fma_module(machine, chains, _STEPS), target=target, tir_pipeline=PIPELINE_NAME)["main"]
+    x = tvm.runtime.tensor(np.ones((chains, machine.lanes), np.float32))
+    seconds = []
+    for _ in range(_REPEATS):
+        start = time.perf_counter()
+        main(x)
+        seconds.append(time.perf_counter() - start)
+    return 2.0 * chains * machine.lanes * _STEPS / statistics.median(seconds) / 1e9
