@@ -1,0 +1,1 @@
+"""The networks behind the ONNX files: one module class per model, what to expect of it beside it."""
