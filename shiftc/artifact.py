@@ -28,7 +28,7 @@ from shiftc.errors import (
     ArtifactVersionError,
     OutputError,
 )
-from shiftc.manifest import FORMAT, Manifest
+from shiftc.manifest import Manifest, UnknownFormatError
 
 LIBRARY = "model.so"
 CONSTANTS = "constants.bin"
@@ -96,15 +96,11 @@ def read_manifest(path: Path) -> Manifest:
     except (OSError, UnicodeDecodeError) as error:
         raise ArtifactCorruptedError(f"'{path / MANIFEST}' cannot be read: {error}") from error
     try:
-        manifest = Manifest.from_json(text)
+        return Manifest.from_json(text)
+    except UnknownFormatError as error:
+        raise ArtifactVersionError(f"'{path}' has artifact {error}: compile the model again") from error
     except ValueError as error:
         raise ArtifactCorruptedError(f"'{path / MANIFEST}' is damaged: {error}") from error
-    if manifest.format != FORMAT:
-        raise ArtifactVersionError(
-            f"'{path}' has artifact format {manifest.format}, this shiftc reads {FORMAT}: "
-            "compile the model again"
-        )
-    return manifest
 
 
 def check_machine(path: Path, manifest: Manifest) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import Any
 
 import attrs
 
 from frontends import ImportedModel, ImportOptions, import_model
-from shiftc import __version__
 from shiftc.manifest import KernelEntry, Manifest, Signature, TensorSpec, Versions
 from shiftc.options import ModelOptions, PassOptions
 from shiftc.progress import Progress, silent
@@ -76,13 +74,8 @@ def _manifest(model: ModelOptions, target: Any, imported: ImportedModel, compile
         arena_bytes=int(compiled.arena_bytes),
         kernels=tuple(map(_kernel, compiled.steps)),
         index_maps=tuple(map(_index_map, compiled.index_maps)),
-        versions=installed_versions(),
+        versions=Versions.installed(),
     )
-
-
-def installed_versions() -> Versions:
-    """Versions that an artifact is bound to."""
-    return Versions(__version__, version("apache-tvm"), version("apache-tvm-ffi"))
 
 
 def _tensor_spec(spec: Any) -> TensorSpec:

@@ -8,12 +8,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from importlib.metadata import version
 from typing import Any
 
 import attrs
 
+from shiftc import __version__
+
 FORMAT = 1
 """Layout of the directory and calling convention of the library; raised when either changes."""
+
+
+class UnknownFormatError(ValueError):
+    """A manifest that another version of shiftc wrote."""
 
 
 @attrs.frozen
@@ -62,6 +69,11 @@ class Versions:
     tvm: str
     tvm_ffi: str
 
+    @classmethod
+    def installed(cls) -> Versions:
+        """The versions that are installed here."""
+        return cls(__version__, version("apache-tvm"), version("apache-tvm-ffi"))
+
 
 @attrs.frozen
 class Manifest:
@@ -99,11 +111,13 @@ class Manifest:
     def from_json(cls, text: str) -> Manifest:
         """Reads what `to_json` wrote.
 
-        Raises ValueError when the text is no manifest of this format.
+        Raises UnknownFormatError for a manifest of another format, ValueError when it is no manifest.
         """
         data = json.loads(text)
         if not isinstance(data, dict):
             raise ValueError("not a JSON object")
+        if data.get("format", FORMAT) != FORMAT:
+            raise UnknownFormatError(f"format {data['format']}, this shiftc reads format {FORMAT}")
         try:
             signature = data.pop("signature")
             return cls(

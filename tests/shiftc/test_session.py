@@ -1,0 +1,119 @@
+"""`shiftc.load` and `Session`: right answers, clear refusals, independence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import shiftc
+from shiftc.errors import InputDtypeError, InputNameError, InputShapeError
+from shiftc.manifest import TensorSpec
+from shiftc.runtime import aligned_empty
+
+
+def test_runs(artifact: Path, x: np.ndarray, expected: np.ndarray) -> None:
+    outputs = shiftc.load(artifact).run({"x": x})
+    assert list(outputs) == ["y"]
+    np.testing.assert_array_equal(outputs["y"], expected)
+
+
+def test_signature(artifact: Path) -> None:
+    signature = shiftc.load(str(artifact)).signature
+    assert signature.inputs == (TensorSpec("x", (4, 16), "float32"),)
+    assert signature.outputs == (TensorSpec("y", (4, 16), "float32"),)
+
+
+def _aligned(x: np.ndarray) -> np.ndarray:
+    copy = aligned_empty(x.shape, x.dtype)
+    copy[...] = x
+    return copy
+
+
+def _misaligned(x: np.ndarray) -> np.ndarray:
+    buffer = np.empty(x.nbytes + 4, np.uint8)[4:]
+    copy = buffer.view(x.dtype).reshape(x.shape)
+    copy[...] = x
+    return copy
+
+
+def _read_only(x: np.ndarray) -> np.ndarray:
+    copy = _aligned(x)
+    copy.flags.writeable = False
+    return copy
+
+
+@pytest.mark.parametrize(
+    "arrange",
+    [_aligned, _misaligned, _read_only, np.asfortranarray, lambda x: np.repeat(x, 2, axis=1)[:, ::2]],
+    ids=["aligned", "misaligned", "read-only", "column-major", "strided"],
+)
+def test_any_memory_layout(
+    artifact: Path, x: np.ndarray, expected: np.ndarray, arrange: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    np.testing.assert_array_equal(shiftc.load(artifact).run({"x": arrange(x)})["y"], expected)
+
+
+def test_results_are_the_callers(artifact: Path, x: np.ndarray, expected: np.ndarray) -> None:
+    session = shiftc.load(artifact)
+    first = session.run({"x": x})["y"]
+    session.run({"x": np.zeros_like(x)})
+    np.testing.assert_array_equal(first, expected)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "error", "words"),
+    [
+        ({}, InputNameError, ["'x' is missing"]),
+        ({"x": np.zeros((4, 16), "f4"), "z": 1}, InputNameError, ["no input 'z'", "'x'"]),
+        ({"x": np.zeros((4, 15), "f4")}, InputShapeError, ["'x'", "[4, 15]", "[4, 16]"]),
+        ({"x": np.zeros((4, 16), "f8")}, InputDtypeError, ["'x'", "float64", "float32"]),
+    ],
+)
+def test_wrong_inputs(
+    artifact: Path, inputs: dict[str, Any], error: type[Exception], words: list[str]
+) -> None:
+    with pytest.raises(error) as caught:
+        shiftc.load(artifact).run(inputs)
+    assert all(word in str(caught.value) for word in words)
+
+
+def test_two_sessions_in_two_threads(artifact: Path) -> None:
+    def repeatedly(seed: int) -> bool:
+        session = shiftc.load(artifact)
+        for value in np.random.default_rng(seed).standard_normal((200, 4, 16)).astype(np.float32):
+            if not np.array_equal(session.run({"x": value})["y"], 2 * value + np.arange(16, dtype=np.float32)):
+                return False
+        return True
+
+    with ThreadPoolExecutor(2) as pool:
+        assert all(pool.map(repeatedly, range(2)))
+
+
+def test_one_session_shared_by_threads(artifact: Path) -> None:
+    session = shiftc.load(artifact)
+
+    def repeatedly(value: float) -> bool:
+        x = np.full((4, 16), value, np.float32)
+        expected = 2 * x + np.arange(16, dtype=np.float32)
+        return all(np.array_equal(session.run({"x": x})["y"], expected) for _ in range(200))
+
+    with ThreadPoolExecutor(2) as pool:
+        assert all(pool.map(repeatedly, (1.0, 2.0)))
+
+
+@pytest.mark.parametrize("threads", [2, 1, 3])
+def test_thread_counts(tiny: Any, tmp_path: Path, x: np.ndarray, expected: np.ndarray, threads: int) -> None:
+    tiny.write(tmp_path / "tiny", threads=threads)
+    session = shiftc.load(tmp_path / "tiny")
+    np.testing.assert_array_equal(session.run({"x": x})["y"], expected)
+
+
+def test_profile_names_every_step(artifact: Path, x: np.ndarray) -> None:
+    steps = shiftc.load(artifact).profile({"x": x}, repeat=3)
+    assert [step.kernel.name for step in steps] == ["double", "bias"]
+    assert all(step.seconds >= 0 for step in steps)
