@@ -20,7 +20,7 @@ MAX_DEPTH = 3
 SHUFFLE_GROUPS = 2
 
 VGG16_STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
-"""Channels and number of convolutions of each stage; a 2×2 max-pooling ends it."""
+"""Channels and number of convolutions of each stage; max-pooling by 2 ends it."""
 
 VGG16_CLASSES = 10
 
@@ -32,13 +32,15 @@ def recursion_depth(input_channels: int, base_channels: int = BASE_CHANNELS) -> 
 
 def primary_channels(channels: int, depth: int) -> int:
     """Equation (5): C_prim = ⌈C_out / (2 (2^d − 1))⌉."""
-    return math.ceil(channels / (2 * (2**depth - 1)))
+    units: int = 2 * (2**depth - 1)
+    return math.ceil(channels / units)
 
 
 def compconv_macs(pixels: int, kernel: int, input_channels: int, channels: int, depth: int) -> int:
     """Multiply-adds of a CompConv: H·W·k²·(C_in·C_prim + C_prim²·Σ_{i<d} 4^i)."""
     primary = primary_channels(channels, depth)
-    return pixels * kernel**2 * (input_channels * primary + primary**2 * sum(4**i for i in range(depth)))
+    levels: int = sum(4**i for i in range(depth))
+    return pixels * kernel * kernel * (input_channels * primary + primary * primary * levels)
 
 
 def compconv(graph: GraphBuilder, x: Tensor, channels: int, kernel: int = 3, *, stride: int = 1) -> Tensor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -85,11 +86,11 @@ class GraphBuilder(GraphWriter):
         scale = gain * self._random.uniform(0.7, 1.3, channels)
         bias = gain * self._random.normal(0, 0.3, channels)
         mean = x.statistics.mean + deviation * self._random.normal(0, 0.1, channels)
-        variance = x.statistics.variance * self._random.uniform(0.7, 1.4, channels) + 1e-3
+        variance = x.statistics.variance * self._random.uniform(0.8, 1.8, channels) + 1e-3
         name = self.new_name("BatchNormalization")
         inputs = [x.name]
-        for key, values in (("weight", scale), ("bias", bias), ("running_mean", mean), ("running_var", variance)):
-            inputs.append(self.initializer(f"{name}.{key}", values.astype(np.float32)))
+        parameters = {"weight": scale, "bias": bias, "running_mean": mean, "running_var": variance}
+        inputs += [self.initializer(f"{name}.{key}", v.astype(np.float32)) for key, v in parameters.items()]
         slope = scale / np.sqrt(variance)
         statistics = Statistics(bias + slope * (x.statistics.mean - mean), slope**2 * x.statistics.variance)
         return self.node("BatchNormalization", inputs, x.shape, statistics, name=name, epsilon=1e-5)
@@ -158,7 +159,9 @@ class GraphBuilder(GraphWriter):
     def pad_channels(self, x: Tensor, after: int) -> Tensor:
         """Pad with `after` channels of zeros."""
         statistics = Statistics.joined([x.statistics, Statistics.zero(after)])
-        return self._pad(x, (0, after, 0, 0), _with_extent(x, 1, x.channels + after), statistics, before=False)
+        return self._pad(
+            x, (0, after, 0, 0), _with_extent(x, 1, x.channels + after), statistics, before=False
+        )
 
     def pad_border(self, x: Tensor, rows: int, columns: int) -> Tensor:
         """Pad with zeros on both sides of the rows and of the columns."""
@@ -179,7 +182,11 @@ class GraphBuilder(GraphWriter):
         """ConstantOfShape, what `torch.zeros_like` becomes."""
         name = self.new_name("ConstantOfShape")
         return self.node(
-            "ConstantOfShape", [self.indices(f"{name}.shape", shape)], shape, Statistics.zero(shape[1]), name=name
+            "ConstantOfShape",
+            [self.indices(f"{name}.shape", shape)],
+            shape,
+            Statistics.zero(shape[1]),
+            name=name,
         )
 
     def assign(self, x: Tensor, region: Sequence[range], updates: Tensor) -> Tensor:
@@ -204,11 +211,11 @@ class GraphBuilder(GraphWriter):
         stride: int,
         padding: int,
         statistics: Statistics,
-        **attributes: int,
+        **attributes: Any,
     ) -> Tensor:
         shape = (*x.shape[:2], *_window_extents(x, kernel, stride, padding))
-        window = {"kernel_shape": [kernel] * 2, "pads": [padding] * 4, "strides": [stride] * 2}
-        return self.node(operator, [x.name], shape, statistics, **window, **attributes)
+        attributes |= {"kernel_shape": [kernel] * 2, "pads": [padding] * 4, "strides": [stride] * 2}
+        return self.node(operator, [x.name], shape, statistics, **attributes)
 
     def _pad(
         self, x: Tensor, amounts: Sequence[int], shape: Sequence[int], statistics: Statistics, *, before: bool

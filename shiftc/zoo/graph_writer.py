@@ -77,4 +77,6 @@ class GraphWriter:
             self._initializers,
         )
         opset = helper.make_operatorsetid("", OPSET)
-        return helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION, producer_name="shiftc.zoo")
+        return helper.make_model(
+            graph, opset_imports=[opset], ir_version=IR_VERSION, producer_name="shiftc.zoo"
+        )

@@ -34,7 +34,9 @@ def mobilenetv2(graph: GraphBuilder) -> Tensor:
     return classifier(graph, graph.relu6(conv_bn(graph, x, LAST)), CLASSES)
 
 
-def inverted_residual(graph: GraphBuilder, x: Tensor, channels: int, *, stride: int, expansion: int) -> Tensor:
+def inverted_residual(
+    graph: GraphBuilder, x: Tensor, channels: int, *, stride: int, expansion: int
+) -> Tensor:
     """1×1 expansion → depthwise 3×3 → linear 1×1, plus the identity where the shape is kept."""
     y = x if expansion == 1 else graph.relu6(conv_bn(graph, x, x.channels * expansion))
     y = graph.relu6(graph.batch_norm(graph.depthwise_conv(y, stride=stride)))

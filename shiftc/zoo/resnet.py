@@ -20,7 +20,7 @@ EXPANSION = 4
 CLASSES = 1000
 
 SpatialConv = Callable[[GraphBuilder, Tensor, int, int], Tensor]
-"""(graph, x, channels, stride) → the normalized, activated output of a bottleneck's 3×3 convolution."""
+"""(graph, x, channels, stride) → the normalized, activated output of a bottleneck's spatial convolution."""
 
 
 def conv3x3(graph: GraphBuilder, x: Tensor, channels: int, stride: int) -> Tensor:
@@ -39,7 +39,9 @@ def resnet50(graph: GraphBuilder, spatial_conv: SpatialConv = conv3x3) -> Tensor
     return classifier(graph, x, CLASSES)
 
 
-def bottleneck(graph: GraphBuilder, x: Tensor, channels: int, stride: int, spatial_conv: SpatialConv) -> Tensor:
+def bottleneck(
+    graph: GraphBuilder, x: Tensor, channels: int, stride: int, spatial_conv: SpatialConv
+) -> Tensor:
     """1×1 → 3×3 → 1×1 with an identity or projection shortcut."""
     y = conv_bn_relu(graph, x, channels)
     y = spatial_conv(graph, y, channels, stride)

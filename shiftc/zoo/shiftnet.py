@@ -15,8 +15,8 @@ import attrs
 
 from shiftc.zoo.blocks import RESIDUAL_GAIN, classifier, conv_bn, conv_bn_relu
 from shiftc.zoo.graph_builder import GraphBuilder
-from shiftc.zoo.tensor import Tensor
 from shiftc.zoo.shift import shift
+from shiftc.zoo.tensor import Tensor
 
 CLASSES = 1000
 
@@ -92,7 +92,9 @@ def shiftnet(graph: GraphBuilder, network: ShiftNet) -> Tensor:
     return classifier(graph, x, CLASSES)
 
 
-def shift_module(graph: GraphBuilder, x: Tensor, network: ShiftNet, group: Group, *, downsample: bool) -> Tensor:
+def shift_module(
+    graph: GraphBuilder, x: Tensor, network: ShiftNet, group: Group, *, downsample: bool
+) -> Tensor:
     """A CSC or SC² module with its shortcut."""
     concat = downsample and network.shortcut == "concat"
     channels = group.channels - x.channels if concat else group.channels

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from shiftc.zoo.blocks import RESIDUAL_GAIN, classifier, conv_bn, conv_bn_relu
 from shiftc.zoo.graph_builder import GraphBuilder
-from shiftc.zoo.tensor import Tensor
 from shiftc.zoo.shift import shift
+from shiftc.zoo.tensor import Tensor
 
 STAGE_CHANNELS = (16, 32, 64)
 CLASSES = 10

@@ -19,8 +19,11 @@ FloatArray: TypeAlias = NDArray[np.float32]
 ChannelValues: TypeAlias = NDArray[np.float64]
 """One value per channel."""
 
-_MAXIMUM_OF_GAUSSIANS = {4: (1.029, 0.492), 9: (1.485, 0.357)}
-"""Mean and variance of the largest of n standard normal values."""
+BORDER_SPREAD = 0.3
+"""Share of a channel's squared mean that a zero border turns into variance."""
+
+_MAXIMUM_OF_GAUSSIANS = {4: 1.029, 9: 1.485}
+"""Mean of the largest of n standard normal values."""
 
 
 @attrs.frozen(eq=False)
@@ -57,7 +60,8 @@ class Statistics:
         """After a convolution with `weight` [outputs, inputs / groups, ...]."""
         grouped = weight.reshape(groups, len(weight) // groups, weight.shape[1], -1).astype(np.float64)
         mean = np.einsum("goit,gi->go", grouped, self.mean.reshape(groups, -1))
-        variance = np.einsum("goit,gi->go", grouped**2, self.variance.reshape(groups, -1))
+        spread = self.variance + (BORDER_SPREAD * self.mean**2 if grouped.shape[-1] > 1 else 0)
+        variance = np.einsum("goit,gi->go", grouped**2, spread.reshape(groups, -1))
         return Statistics(mean.ravel(), variance.ravel())
 
     def rectified(self) -> Statistics:
@@ -74,9 +78,8 @@ class Statistics:
         return Statistics(self.mean + other.mean, self.variance + other.variance)
 
     def maximum(self, window: int) -> Statistics:
-        """Of the largest of `window` values."""
-        rise, shrink = _MAXIMUM_OF_GAUSSIANS[window]
-        return Statistics(self.mean + rise * np.sqrt(self.variance), shrink * self.variance)
+        """Of the largest of `window` values; overlapping windows keep the variance up."""
+        return Statistics(self.mean + _MAXIMUM_OF_GAUSSIANS[window] * np.sqrt(self.variance), self.variance)
 
     def averaged(self, window: int) -> Statistics:
         """Of the mean of `window` neighbouring, hence correlated, values."""
