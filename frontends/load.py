@@ -8,9 +8,10 @@ from pathlib import Path
 
 import attrs
 import onnx
-from onnx import inliner, version_converter
+from onnx import version_converter
 
 from frontends.errors import InvalidModelError, OpsetConversionError
+from frontends.functions import inline_functions
 from frontends.model_file import read_model, standard_opset
 from frontends.names import name_nodes, names_by_value, restore_names
 from frontends.operators import require_known_operators
@@ -49,7 +50,7 @@ def load_model(path: str | PathLike[str], options: ImportOptions = DEFAULT_OPTIO
     model = read_model(Path(path))
     drop_initializers_from_inputs(model)
     weights = detach_weights(model)
-    model = _inline_functions(model, file)
+    model = inline_functions(model, file)
     name_nodes(model.graph)
     require_known_operators(model, options.shift_operators, file)
     _check(model, file)
@@ -57,25 +58,21 @@ def load_model(path: str | PathLike[str], options: ImportOptions = DEFAULT_OPTIO
     model = lower_shift_operators(model, options.shift_operators, file)
     names = names_by_value(model.graph)
     model = _convert_old_opset(model, file)
-    infer_shapes(model, file)
-    model = simplify(model, file)
+    model = simplify(infer_shapes(model, file), file)
     attach_weights(model, weights)
     restore_names(model.graph, names)
     return model
 
 
-def _inline_functions(model: onnx.ModelProto, file: str) -> onnx.ModelProto:
-    if not model.functions:
-        return model
-    try:
-        return inliner.inline_local_functions(model)
-    except Exception as error:  # the inliner raises plain RuntimeErrors
-        raise InvalidModelError(f"its functions cannot be inlined: {error}", file=file) from error
-
-
 def _check(model: onnx.ModelProto, file: str) -> None:
+    checked = onnx.ModelProto()
+    checked.CopyFrom(model)
+    for value in [*checked.graph.input, *checked.graph.output]:
+        # Exporters leave out the shape after a custom operator; the checker wants one, any one.
+        if value.type.HasField("tensor_type") and not value.type.tensor_type.HasField("shape"):
+            value.type.tensor_type.shape.SetInParent()
     try:
-        onnx.checker.check_model(model)
+        onnx.checker.check_model(checked)
     except onnx.checker.ValidationError as error:
         raise InvalidModelError(f"invalid ONNX model: {error}", file=file) from error
 

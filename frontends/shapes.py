@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import cast
 
 import onnx
 
@@ -69,24 +70,14 @@ def pin_shapes(model: onnx.ModelProto, shapes: Mapping[str, Shape], file: str = 
 
 
 def _pin_input(value: onnx.ValueInfoProto, shape: Shape, symbols: dict[str, int], file: str) -> None:
-    tensor = value.type.tensor_type
-    given = list(shape)
-    if not tensor.HasField("shape"):
-        tensor.shape.SetInParent()
-        for _ in shape:
-            tensor.shape.dim.add()
-    if len(tensor.shape.dim) != len(shape):
+    dims = _declared_dimensions(value, rank=len(shape))
+    if len(dims) != len(shape) or any(_is_fixed_otherwise(*pair) for pair in zip(dims, shape, strict=True)):
         raise InputShapeError(
-            f"input '{value.name}' is {describe_shape(value)}; the shape {given} given for it has another rank",
+            f"input '{value.name}' is {describe_shape(value)}, which contradicts the shape {list(shape)} "
+            "given for it",
             file=file,
         )
-    declared = describe_shape(value)
-    for dim, size in zip(tensor.shape.dim, shape, strict=True):
-        if dim.HasField("dim_value") and dim.dim_value != size:
-            raise InputShapeError(
-                f"input '{value.name}' is {declared}, which contradicts the shape {given} given for it",
-                file=file,
-            )
+    for dim, size in zip(dims, shape, strict=True):
         if dim.dim_param and symbols.setdefault(dim.dim_param, size) != size:
             raise InputShapeError(
                 f"dimension '{dim.dim_param}' is given as {symbols[dim.dim_param]} and, by input "
@@ -94,6 +85,20 @@ def _pin_input(value: onnx.ValueInfoProto, shape: Shape, symbols: dict[str, int]
                 file=file,
             )
         dim.dim_value = size
+
+
+def _declared_dimensions(value: onnx.ValueInfoProto, rank: int) -> Sequence[onnx.TensorShapeProto.Dimension]:
+    """The dimensions of an input; `rank` new, open ones where the model does not even tell its rank."""
+    tensor = value.type.tensor_type
+    if not tensor.HasField("shape"):
+        tensor.shape.SetInParent()
+        for _ in range(rank):
+            tensor.shape.dim.add()
+    return cast("Sequence[onnx.TensorShapeProto.Dimension]", tensor.shape.dim)
+
+
+def _is_fixed_otherwise(dim: onnx.TensorShapeProto.Dimension, size: int) -> bool:
+    return bool(dim.HasField("dim_value") and dim.dim_value != size)
 
 
 def _require_static_inputs(model: onnx.ModelProto, file: str) -> None:

@@ -83,7 +83,7 @@ def _explicit_offsets(
     offsets = numpy_helper.to_array(constants[name])
     if offsets.shape != (channels, 2) or offsets.dtype != np.int64:
         raise ValueError(
-            f"its offsets are {offsets.dtype} {list(offsets.shape)}, not int64 [{channels}, 2]: dy, dx by channel"
+            f"its offsets are {offsets.dtype} {list(offsets.shape)}, not int64 [{channels}, 2] of (dy, dx)"
         )
     return np.asarray(offsets, np.int64)
 

@@ -20,13 +20,13 @@ LARGEST_FOLDED_CONSTANT = 1 << 20
 
 
 def simplify(model: onnx.ModelProto, file: str = "") -> onnx.ModelProto:
-    """A model that computes the same with fewer nodes, its intermediate shapes recorded."""
+    """A model that computes the same with fewer nodes; its intermediate shapes are recorded as before."""
     try:
         simplified = _slim(model)
         _require_same_interface(model, simplified)
     except Exception as error:  # onnxslim documents no exception of its own
         logger.warning("%s: imported without simplification: %s", file, one_line(str(error)))
-        return infer_shapes(model, file)
+        return model
     return simplified
 
 
@@ -37,8 +37,9 @@ def _slim(model: onnx.ModelProto) -> onnx.ModelProto:
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     slimmed = onnxslim.slim(copy, size_threshold=LARGEST_FOLDED_CONSTANT)
+    slimmed = infer_shapes(slimmed)
     onnx.checker.check_model(slimmed)
-    return infer_shapes(slimmed)
+    return slimmed
 
 
 def _require_same_interface(before: onnx.ModelProto, after: onnx.ModelProto) -> None:

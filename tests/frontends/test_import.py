@@ -1,0 +1,283 @@
+"""Imported models compute what onnxruntime computes on the file as it was."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import onnx.parser
+import pytest
+from onnx import helper, numpy_helper
+from tvm import relax
+
+from frontends import ImportOptions, import_model
+
+HEADERS = {
+    opset: f'<ir_version: {version}, opset_import: ["": {opset}]>'
+    for opset, version in [(9, 4), (11, 6), (13, 7), (17, 8), (18, 8), (21, 10)]
+}
+
+MODELS = {
+    "conv_bias_relu": (
+        [9, 11, 13, 17, 21],
+        """g (float[1,3,8,8] x) => (float[1,4,4,4] y)
+        <float[4,3,3,3] w, float[4] b = {1, 2, -3, 4}>
+        { a = Conv<strides=[2,2], pads=[1,1,1,1]>(x, w, b)  y = Relu(a) }""",
+    ),
+    "conv_same_upper": (
+        [9, 17],
+        """g (float[1,3,7,8] x) => (float[1,4,4,4] y)
+        <float[4,3,3,2] w> { y = Conv<strides=[2,2], auto_pad="SAME_UPPER">(x, w) }""",
+    ),
+    "conv_same_lower": (
+        [17],
+        """g (float[1,3,7,8] x) => (float[1,4,7,8] y)
+        <float[4,3,2,2] w> { y = Conv<auto_pad="SAME_LOWER">(x, w) }""",
+    ),
+    "max_pool_same_lower": (
+        [17],
+        """g (float[1,3,7,7] x) => (float[1,3,4,4] y)
+        { y = MaxPool<kernel_shape=[2,2], strides=[2,2], auto_pad="SAME_LOWER">(x) }""",
+    ),
+    "average_pool_asymmetric": (
+        [11, 21],
+        """g (float[1,3,7,7] x) => (float[1,3,4,4] y)
+        { y = AveragePool<kernel_shape=[3,3], strides=[2,2], pads=[1,0,1,2]>(x) }""",
+    ),
+    "average_pool_same": (
+        [17],
+        """g (float[1,3,7,8] x) => (float[1,3,4,4] y)
+        { y = AveragePool<kernel_shape=[3,3], strides=[2,2], auto_pad="SAME_UPPER">(x) }""",
+    ),
+    "batch_norm": (
+        [9, 17],
+        """g (float[2,3,4,4] x) => (float[2,3,4,4] y)
+        <float[3] s = {1,2,3}, float[3] b = {-1,0,1}, float[3] m = {0.5,0,1}, float[3] v = {1,2,0.5}>
+        { y = BatchNormalization(x, s, b, m, v) }""",
+    ),
+    "softmax_flattens_before_13": (
+        [9, 11],
+        "g (float[2,3,2,2] x) => (float[2,3,2,2] y) { y = Softmax(x) }",
+    ),
+    "softmax": ([13, 21], "g (float[2,3,2,2] x) => (float[2,3,2,2] y) { y = Softmax<axis=1>(x) }"),
+    "clip_old": ([9], "g (float[2,8] x) => (float[2,8] y) { y = Clip<min=0.0, max=1.0>(x) }"),
+    "clip": (
+        [13, 21],
+        "g (float[2,8] x) => (float[2,8] y) <float lo = {-0.5}> { y = Clip(x, lo) }",
+    ),
+    "slice_old": (
+        [9],
+        "g (float[2,8] x) => (float[2,3] y) { y = Slice<axes=[1], starts=[2], ends=[5]>(x) }",
+    ),
+    "pad_old": (
+        [9],
+        "g (float[2,3] x) => (float[3,5] y) { y = Pad<pads=[1,0,0,2], value=3.0>(x) }",
+    ),
+    "pad_axes": (
+        [18, 21],
+        """g (float[1,2,3,4] x) => (float[1,2,3,6] y)
+        <int64[2] p = {1,1}, float v = {2}, int64[1] a = {3}> { y = Pad(x, p, v, a) }""",
+    ),
+    "pad_crops": (
+        [13],
+        """g (float[1,2,5,5] x) => (float[1,2,4,5] y)
+        <int64[8] p = {0,0,-1,1,0,0,0,-1}> { y = Pad(x, p) }""",
+    ),
+    "pad_reflect": (
+        [13],
+        """g (float[1,2,5,5] x) => (float[1,2,7,7] y)
+        <int64[8] p = {0,0,1,1,0,0,1,1}> { y = Pad<mode="reflect">(x, p) }""",
+    ),
+    "pad_edge": (
+        [13],
+        """g (float[1,2,5,5] x) => (float[1,2,7,7] y)
+        <int64[8] p = {0,0,1,1,0,0,1,1}> { y = Pad<mode="edge">(x, p) }""",
+    ),
+    "pad_wrap": (
+        [21],
+        """g (float[1,2,5,5] x) => (float[1,2,7,7] y)
+        <int64[8] p = {0,0,1,1,0,0,1,1}> { y = Pad<mode="wrap">(x, p) }""",
+    ),
+    "sum_broadcasts": (
+        [9, 13],
+        "g (float[2,3] x, float[3] b, float[2,1] c) => (float[2,3] y) { y = Sum(x, b, c) }",
+    ),
+    "mean_min_max": (
+        [13],
+        """g (float[2,3] a, float[2,3] b, float[2,3] c) => (float[2,3] x, float[2,3] y, float[2,3] z)
+        { x = Mean(a, b, c)  y = Min(a, b, c)  z = Max(a, b, c) }""",
+    ),
+    "tile": ([13], "g (float[2,3] x) => (float[4,3] y) <int64[2] r = {2,1}> { y = Tile(x, r) }"),
+    "dropout_identity": (
+        [9, 13],
+        "g (float[2,3] x) => (float[2,3] y) { a = Dropout(x)  y = Identity(a) }",
+    ),
+    "channel_shuffle": (
+        [13],
+        """g (float[1,6,2,2] x) => (float[1,6,2,2] y) <int64[5] s = {1,2,3,2,2}, int64[4] t = {1,6,2,2}>
+        { a = Reshape(x, s)  b = Transpose<perm=[0,2,1,3,4]>(a)  y = Reshape(b, t) }""",
+    ),
+    "split_old": (
+        [9],
+        """g (float[1,6,2,2] x) => (float[1,6,2,2] y)
+        { a, b = Split<axis=1, split=[2,4]>(x)  y = Concat<axis=1>(b, a) }""",
+    ),
+    "split_scatter": (
+        [13, 18],
+        """g (float[2,6] x) => (float[2,6] y) <int64[2] s = {2,4}, int64[1,1] i = {1}, float[1,6] z>
+        { a, b = Split<axis=1>(x, s)  c = Concat<axis=1>(b, a)  y = ScatterND(c, i, z) }""",
+    ),
+    "shape_arithmetic": (
+        [13],
+        """g (float[2,3,4,4] x) => (float[2,48] y) <int64 zero = {0}, int64[1] rest = {-1}, int64[1] ax = {0}>
+        { s = Shape(x)  n = Gather(s, zero)  m = Unsqueeze(n, ax)  t = Concat<axis=0>(m, rest)
+          y = Reshape(x, t) }""",
+    ),
+    "gemm": (
+        [9, 13],
+        """g (float[2,3] x) => (float[2,4] y) <float[4,3] w, float[4] b = {1,2,3,4}>
+        { y = Gemm<transB=1, alpha=0.5, beta=2.0>(x, w, b) }""",
+    ),
+    "constant_of_shape": (
+        [9, 13],
+        """g (float[2,3] x) => (float[2,3] y) <int64[2] s = {2,3}>
+        { c = ConstantOfShape<value = float[1] {0.5}>(s)  y = Add(x, c) }""",
+    ),
+    "input_is_output": ([13], "g (float[2,3] x) => (float[2,3] y) { y = Identity(x) }"),
+    "unused_input": ([13], "g (float[2,3] x, float[2,3] z) => (float[2,3] y) { y = Relu(x) }"),
+}
+
+
+def model_text(name: str, opset: int) -> onnx.ModelProto:
+    """The model of `name`; initializers it declares without values get random ones."""
+    model = onnx.parser.parse_model(HEADERS[opset] + MODELS[name][1])
+    generator = np.random.default_rng(1)
+    for value in list(model.graph.value_info):
+        shape = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        values = generator.standard_normal(shape).astype(np.float32)
+        model.graph.initializer.append(numpy_helper.from_array(values, value.name))
+    return model
+
+
+@pytest.mark.parametrize(
+    ("name", "opset"), [(name, opset) for name, (opsets, _) in MODELS.items() for opset in opsets]
+)
+@pytest.mark.parametrize("simplified", [True, False], ids=["onnxslim", "plain"])
+def test_matches_onnxruntime(
+    name, opset, simplified, save, run_tvm, run_onnxruntime, random_inputs, monkeypatch
+):
+    model = model_text(name, opset)
+    if not simplified:
+        monkeypatch.setattr("onnxslim.slim", _failing_slim)
+    imported = import_model(save(model))
+    inputs = random_inputs(imported)
+    expected = run_onnxruntime(model, inputs)
+    computed = run_tvm(imported, inputs)
+    assert [spec.shape for spec in imported.signature.outputs] == [output.shape for output in expected]
+    for ours, theirs, plain in zip(
+        computed, expected, run_onnxruntime(imported.onnx_model, inputs), strict=True
+    ):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(plain, theirs, rtol=1e-5, atol=1e-5)
+
+
+def _failing_slim(*_args, **_kwargs):
+    raise RuntimeError("no simplifier today")
+
+
+def test_main_takes_the_inputs_only(save):
+    imported = import_model(save(model_text("conv_bias_relu", 9)))
+    assert [parameter.name for parameter in imported.module["main"].params] == ["x"]
+    assert [spec.name for spec in imported.signature.inputs] == ["x"]
+    assert imported.signature.inputs[0].dtype == "float32"
+
+
+def test_data_movement_becomes_relax_operators(save):
+    """No opaque kernel: passes read operators."""
+    for name in ("pad_old", "clip", "tile", "conv_same_upper", "sum_broadcasts"):
+        imported = import_model(save(model_text(name, MODELS[name][0][0])))
+        assert [str(function) for function in imported.module.functions] == ['I.GlobalVar("main")'], name
+
+
+def test_every_variable_knows_its_node(save):
+    model = model_text("conv_bias_relu", 13)
+    model.graph.node[0].name = "/stem/Conv"
+    imported = import_model(save(model))
+    nodes = {node.name for node in imported.onnx_model.graph.node}
+    assert nodes == {"/stem/Conv", "Relu_1"}
+    bindings = [binding for block in imported.module["main"].body.blocks for binding in block.bindings]
+    named = {binding.var.name: binding.value for binding in bindings}
+    assert set(imported.node_of_var) == set(named)
+    assert {imported.node_of_var[var] for var in named} == nodes
+    convolution = next(var for var, value in named.items() if _is_call(value, "relax.nn.conv2d"))
+    assert imported.node_of_var[convolution] == "/stem/Conv"
+    assert imported.node_of_var["_stem_Conv"] == "/stem/Conv"
+
+
+def _is_call(value: relax.Expr, operator: str) -> bool:
+    return isinstance(value, relax.Call) and getattr(value.op, "name", "") == operator
+
+
+def test_nodes_with_one_name_are_told_apart(save):
+    model = onnx.parser.parse_model(
+        HEADERS[13] + "g (float[2] x) => (float[2] y) { a = Relu(x)  b = Sigmoid(a)  y = Tanh(b) }"
+    )
+    for node in model.graph.node:
+        node.name = "layer"
+    names = [node.name for node in import_model(save(model)).onnx_model.graph.node]
+    assert names == ["layer", "layer_2", "layer_3"]
+
+
+def test_initializers_are_no_inputs(save, run_tvm, run_onnxruntime):
+    model = model_text("gemm", 13)
+    model.ir_version = 3
+    model.graph.input.extend(
+        helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+        for tensor in model.graph.initializer
+    )
+    imported = import_model(save(model))
+    assert [spec.name for spec in imported.signature.inputs] == ["x"]
+    x = {"x": np.ones((2, 3), np.float32)}
+    np.testing.assert_allclose(run_tvm(imported, x)[0], run_onnxruntime(model, x)[0], rtol=1e-5)
+
+
+def test_model_local_functions_are_inlined(save, run_tvm):
+    model = onnx.parser.parse_model("""
+        <ir_version: 8, opset_import: ["": 17, "local": 1]>
+        g (float[2,3] x) => (float[2,3] y) { a = local.scaled <factor = 3.0> (x)  y = local.scaled(a) }
+        <domain: "local", opset_import: ["": 17]>
+        scaled <factor: float = 2.0> (v) => (w)
+        { f = Constant <value_float: float = @factor> ()  p = Mul(v, f)  w = Relu(p) }
+    """)
+    imported = import_model(save(model))
+    x = np.array([[1, -2, 3], [-4, 5, -6]], np.float32)
+    np.testing.assert_allclose(run_tvm(imported, {"x": x})[0], 6 * np.maximum(x, 0))
+    assert {node.domain for node in imported.onnx_model.graph.node} == {""}
+
+
+def test_symbolic_batch_is_pinned(save, run_tvm, run_onnxruntime, random_inputs):
+    model = onnx.parser.parse_model(
+        HEADERS[13]
+        + """g (float[N,3,4,4] x) => (float[N,M] y)
+        <int64 zero = {0}, int64[1] rest = {-1}, int64[1] ax = {0}>
+        { s = Shape(x)  n = Gather(s, zero)  m = Unsqueeze(n, ax)  t = Concat<axis=0>(m, rest)
+          y = Reshape(x, t) }"""
+    )
+    imported = import_model(save(model), ImportOptions(input_shapes={"x": (5, 3, 4, 4)}))
+    assert imported.signature.outputs[0].shape == (5, 48)
+    inputs = random_inputs(imported)
+    np.testing.assert_array_equal(run_tvm(imported, inputs)[0], run_onnxruntime(model, inputs)[0])
+
+
+def test_large_weights_survive_the_rewriting(save, run_tvm, run_onnxruntime, random_inputs):
+    """Weights are taken out of the graph while it is checked, converted and simplified."""
+    model = onnx.parser.parse_model(
+        HEADERS[11]
+        + """g (float[2,64] x) => (float[2,64] y) <float[64,64] w, float[64,64] unused>
+        { t = Transpose<perm=[1,0]>(w)  a = MatMul(x, t)  y = MatMul(a, w) }"""
+    )
+    values = np.random.default_rng(0).standard_normal((64, 64)).astype(np.float32)
+    model.graph.initializer.extend(numpy_helper.from_array(values, name) for name in ("w", "unused"))
+    imported = import_model(save(model))
+    assert "unused" not in {tensor.name for tensor in imported.onnx_model.graph.initializer}
+    inputs = random_inputs(imported)
+    np.testing.assert_allclose(run_tvm(imported, inputs)[0], run_onnxruntime(model, inputs)[0], rtol=1e-4)
