@@ -22,43 +22,26 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-import numpy as np
 import onnx
-import onnxruntime
-import onnxslim
 import torch
 from google.protobuf.message import Message
-from numpy.typing import NDArray
-from onnx.reference import ReferenceEvaluator
-from onnx.reference.op_run import OpRun
 
-from definitions.catalogue import CATALOGUE, Model, randomize
-
-Array = NDArray[Any]
+from definitions.catalogue import CATALOGUE, Model, example_inputs, randomize
+from definitions.verification import verify
 
 FOLDER = Path(__file__).resolve().parent
 EXPORTERS = ("torchscript", "dynamo")
 DEFINITIONS = (
+    "shift_blocks",
     "one_hot_shifts",
     "shift_variants",
     "roll_shifts",
     "joint_shifts",
     "custom_shifts",
-    "networks",
+    "compact_networks",
+    "classic_networks",
     "layers",
 )
-TOLERANCE = 1e-5
-LARGEST_FILE = 1_000_000
-
-
-class ModelError(Exception):
-    """A file was written but is not what it should be."""
-
-
-def example_inputs(model: Model) -> dict[str, torch.Tensor]:
-    """Reproducible random inputs, by name."""
-    generator = torch.Generator().manual_seed(0)
-    return {name: torch.randn(shape, generator=generator) for name, shape in model.inputs.items()}
 
 
 def export(model: Model, exporter: str, path: Path) -> None:
@@ -68,34 +51,34 @@ def export(model: Model, exporter: str, path: Path) -> None:
     """
     module = randomize(model.build())
     inputs = example_inputs(model)
-    names = {"input_names": list(inputs), "output_names": list(model.outputs)}
-    arguments = tuple(tensor.clone() for tensor in inputs.values())
+    arguments = tuple(inputs.values())
     with torch.no_grad():
         if exporter == "dynamo":
             batch = torch.export.Dim("N")
-            axes = {name: {0: batch} for name in inputs} if model.dynamic_batch else None
             torch.onnx.export(
                 module,
                 arguments,
                 path,
+                input_names=list(inputs),
+                output_names=list(model.outputs),
                 dynamo=True,
                 external_data=False,
-                dynamic_shapes=axes,
+                dynamic_shapes={name: {0: batch} for name in inputs} if model.dynamic_batch else None,
                 verbose=False,
-                **names,
             )
         else:
-            axes = {name: {0: "N"} for name in (*inputs, *model.outputs)} if model.dynamic_batch else None
+            names = [*inputs, *model.outputs]
             torch.onnx.export(
                 module,
                 arguments,
                 path,
+                input_names=list(inputs),
+                output_names=list(model.outputs),
                 dynamo=False,
-                dynamic_axes=axes,
+                dynamic_axes={name: {0: "N"} for name in names} if model.dynamic_batch else None,
                 custom_opsets={"shiftc": 1} if model.custom_op else None,
                 autograd_inlining=False,  # the custom operator's autograd function stays one node
                 verbose=False,
-                **names,
             )
     proto = onnx.load(path)
     strip(proto)
@@ -111,88 +94,6 @@ def strip(message: Message) -> None:
         elif field.message_type is not None:
             for child in [value] if isinstance(value, Message) else value:
                 strip(child)
-
-
-class Shift(OpRun):  # type: ignore[misc]
-    """The custom operator, for onnx's reference evaluator; independent of the PyTorch definitions."""
-
-    op_domain = "shiftc"
-
-    def _run(
-        self,
-        x: Array,
-        offsets: Array | None = None,
-        kernel_size: int | None = None,
-        dilation: int | None = None,
-        layout: str | None = None,
-    ) -> tuple[Array]:
-        channels, height, width = x.shape[1:]
-        if offsets is None:
-            if kernel_size is None or dilation is None:
-                raise ModelError("Shift without offsets needs kernel_size and dilation")
-            size, half = channels // kernel_size**2, kernel_size // 2
-            index = np.arange(channels)
-            tap = index // size if layout == "grouped" else index % kernel_size**2
-            tap = np.where(index < size * kernel_size**2, tap, half * kernel_size + half)
-            offsets = dilation * (np.stack(divmod(tap, kernel_size), axis=1) - half)
-        y = np.zeros_like(x)
-        for channel, (dy, dx) in enumerate(offsets):
-            top, bottom = max(0, -dy), min(height, height - dy)
-            left, right = max(0, -dx), min(width, width - dx)
-            y[:, channel, top:bottom, left:right] = x[
-                :, channel, top + dy : bottom + dy, left + dx : right + dx
-            ]
-        return (y,)
-
-
-def run(proto: onnx.ModelProto, feeds: dict[str, Array], custom_op: bool) -> list[Array]:
-    """Outputs of the model in onnxruntime, or the reference evaluator where onnxruntime can't."""
-    if custom_op:
-        return list(ReferenceEvaluator(proto, new_ops=[Shift]).run(None, feeds))
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(
-        proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    return list(session.run(None, feeds))
-
-
-def evaluate(model: Model) -> list[Array]:
-    """Outputs of the PyTorch module (of the one it equals, if there is one) for the example inputs."""
-    build = next((twin.build for twin in CATALOGUE if twin.name == model.same_as), model.build)
-    with torch.no_grad():
-        result = randomize(build())(*example_inputs(model).values())
-    return [tensor.numpy() for tensor in (result if isinstance(result, tuple) else (result,))]
-
-
-def verify(model: Model, path: Path) -> float:
-    """Check the file against PyTorch, as exported and after onnxslim.
-
-    Returns the largest error relative to the largest reference value. Raises ModelError.
-    """
-    data = path.read_bytes()
-    if len(data) > LARGEST_FILE:
-        raise ModelError(f"{path.name}: {len(data)} bytes, more than {LARGEST_FILE}")
-    for trace in (b"site-packages", str(FOLDER).encode(), str(Path.home()).encode() + b"/"):
-        if trace in data:
-            raise ModelError(f"{path.name}: holds the local path {trace.decode()!r}")
-    proto = onnx.load_from_string(data)
-    onnx.checker.check_model(proto, full_check=not model.custom_op)
-    expected = evaluate(model)
-    feeds = {name: tensor.numpy() for name, tensor in example_inputs(model).items()}
-    worst = 0.0
-    for variant in (proto, onnxslim.slim(onnx.load_from_string(data))):
-        if [value.name for value in variant.graph.output] != list(model.outputs):
-            raise ModelError(f"{path.name}: outputs are not {model.outputs}")
-        actual = run(variant, feeds, model.custom_op)
-        for name, want, got in zip(model.outputs, expected, actual, strict=True):
-            if want.shape != got.shape:
-                raise ModelError(f"{path.name}: {name} is {got.shape}, PyTorch's {want.shape}")
-            error = float(np.abs(want - got).max() / np.abs(want).max())
-            if not error <= TOLERANCE:
-                raise ModelError(f"{path.name}: {name} is off by {error:.1e} relative")
-            worst = max(worst, error)
-    return worst
 
 
 def catalogue_entry(model: Model, exporter: str) -> dict[str, Any]:
@@ -236,12 +137,12 @@ def export_all(models: list[Model], folder: Path) -> Outcome:
                 continue
             outcome.files.append(catalogue_entry(model, exporter))
             try:
-                error = verify(model, path)
+                deviation = verify(model, path)
             except Exception as complaint:  # report all files before giving up
                 outcome.complaints.append(f"{path.name}: {complaint}")
                 print(f"{path.name:46} WRONG: {complaint}")
                 continue
-            print(f"{path.name:46} {path.stat().st_size:>8} bytes   error {error:.0e}")
+            print(f"{path.name:46} {path.stat().st_size:>8} bytes   error {deviation:.0e}")
     return outcome
 
 

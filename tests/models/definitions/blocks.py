@@ -16,26 +16,24 @@ Activation = Callable[[], nn.Module]
 
 def grouped_offsets(channels: int, kernel_size: int = 3, dilation: int = 1) -> Offsets:
     """The paper's layout: k² contiguous groups, row-major, channels left over stay where they are."""
-    return _window_offsets(channels, kernel_size, dilation, lambda c, size: c // size)
+    size = channels // kernel_size**2
+    return _offsets_of_taps(
+        [c // size for c in range(size * kernel_size**2)], channels, kernel_size, dilation
+    )
 
 
 def modulo_offsets(channels: int, kernel_size: int = 3, dilation: int = 1) -> Offsets:
     """The layout of the published CUDA kernel: displacements alternate from channel to channel."""
-    return _window_offsets(channels, kernel_size, dilation, lambda c, size: c % kernel_size**2)
+    taps = kernel_size**2
+    return _offsets_of_taps(
+        [c % taps for c in range(channels // taps * taps)], channels, kernel_size, dilation
+    )
 
 
-def _window_offsets(
-    channels: int, kernel_size: int, dilation: int, tap_of: Callable[[int, int], int]
-) -> Offsets:
-    size = channels // kernel_size**2
-    offsets = []
-    for channel in range(channels):
-        if channel >= size * kernel_size**2:
-            offsets.append((0, 0))
-            continue
-        row, column = divmod(tap_of(channel, size), kernel_size)
-        offsets.append((dilation * (row - kernel_size // 2), dilation * (column - kernel_size // 2)))
-    return offsets
+def _offsets_of_taps(taps: Sequence[int], channels: int, kernel_size: int, dilation: int) -> Offsets:
+    half = kernel_size // 2
+    moved = [(dilation * (tap // kernel_size - half), dilation * (tap % kernel_size - half)) for tap in taps]
+    return moved + [(0, 0)] * (channels - len(moved))
 
 
 class OneHotShift(nn.Conv2d):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import re
 import zlib
 from collections.abc import Callable
@@ -104,5 +105,11 @@ def _draw(name: str, tensor: torch.Tensor, generator: torch.Generator) -> torch.
         return 0.2 * torch.randn(tensor.shape, generator=generator)
     if tensor.dim() > 1:
         fan_in = tensor[0].numel()
-        return torch.randn(tensor.shape, generator=generator) * (2.0 / fan_in) ** 0.5
+        return torch.randn(tensor.shape, generator=generator) * math.sqrt(2.0 / fan_in)
     return 0.5 + torch.rand(tensor.shape, generator=generator)
+
+
+def example_inputs(model: Model) -> dict[str, torch.Tensor]:
+    """Reproducible random inputs, by name."""
+    generator = torch.Generator().manual_seed(0)
+    return {name: torch.randn(shape, generator=generator) for name, shape in model.inputs.items()}

@@ -85,7 +85,7 @@ class ShiftvitGroupNorm(ShiftvitBatchNorm):
 
 @catalogued(8, 16, 7, 7, shifts=1)
 class TemporalShift(nn.Module):
-    """TSM (Lin et al., 2019): an eighth of the channels one frame back, one ahead, on [N·T, C, H, W], T = 4."""
+    """TSM (Lin et al., 2019): an eighth of the channels a frame back, one ahead; [N·T, C, H, W], T = 4."""
 
     def __init__(self) -> None:
         super().__init__()
