@@ -49,7 +49,8 @@ def _shufflenetv2(channels: tuple[int, int, int], last: int, parameters: float, 
 
 
 def _shiftnet(network: ShiftNet, parameters: float | None, macs: float | None) -> Entry:
-    return Entry(partial(shiftnet, network=network), Published(parameters, macs, f"{SHIFT_PAPER}, Table 5"))
+    figures = Published(parameters, macs, f"{SHIFT_PAPER}, ShiftNet on ImageNet")
+    return Entry(partial(shiftnet, network=network), figures)
 
 
 def _shift_mlp(channels: int, blocks: int, block: Block, model: str) -> Entry:
@@ -120,9 +121,9 @@ def _entry(name: str) -> Entry:
     suffixed = _EXPANSION_SUFFIX.fullmatch(name)
     base, expansion = (suffixed[1], int(suffixed[2])) if suffixed else (name, _DEFAULT_EXPANSION)
     if base in _SHIFTRESNET_BLOCKS:
-        build = partial(shiftresnet, blocks_per_stage=_SHIFTRESNET_BLOCKS[base], expansion=expansion)
+        network = partial(shiftresnet, blocks_per_stage=_SHIFTRESNET_BLOCKS[base], expansion=expansion)
         parameters = _SHIFTRESNET_PARAMETERS[base].get(expansion)
-        return Entry(build, Published(parameters, None, f"{SHIFT_PAPER}, Table 2"), (3, 32, 32))
+        return Entry(network, Published(parameters, None, f"{SHIFT_PAPER}, ShiftResNet on CIFAR"), (3, 32, 32))
     close = difflib.get_close_matches(name, names(), n=3, cutoff=0.5)
     hint = f"did you mean {', '.join(close)}?" if close else f"known: {', '.join(names())}"
     raise UnknownNetwork(f"no network {name!r} in the zoo; {hint}")

@@ -1,10 +1,11 @@
 """ShiftNet-A, -B, -C and the SC² variant for 224×224 images.
 
 Wu et al., "Shift: A Zero FLOP, Zero Parameter Alternative to Spatial Convolutions", CVPR 2018,
-section 3.3 (modules) and Table 4 (architecture). A stem convolution 7×7/2 is followed by four groups
-of CSC (Conv-Shift-Conv) modules; the first module of each group halves the image, with the stride on
-the shift, and doubles the channels by concatenating its output to the average-pooled input.
-Normalization and ReLU stand after the convolutions, as in the authors' published ShiftResNet code.
+its CSC (Conv-Shift-Conv) and SC² modules and its table of the ShiftNet architecture. A stem
+convolution 7×7/2 is followed by four groups of modules; the first module of a group halves the
+image, with the stride on the shift, and doubles the channels by concatenating its output to the
+average-pooled input. The paper normalizes and activates before each 1×1; here that stands after it, as in the
+authors' published ShiftResNet code, at the same number of multiply-adds.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ SHIFTNET_A = ShiftNet(
         Group(512, modules=3, kernel=3, expansions=(2, 1)),
     ),
 )
-"""Table 4."""
+"""The paper's architecture table."""
 
 SHIFTNET_B = ShiftNet(
     stem=SHIFTNET_A.stem // 2,

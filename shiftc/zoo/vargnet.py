@@ -2,8 +2,8 @@
 
 Zhang et al., "VarGNet: Variable Group Convolutional Neural Network for Efficient Embedded
 Computing", arXiv 1907.05653, Figure 1 (blocks). Every group of a group convolution has GROUP_CHANNELS
-channels, so the number of groups varies with the width. Widths and repetitions are those that
-reproduce the multiply-adds the paper lists.
+channels, so the number of groups varies with the width. Widths and repetitions are reconstructed:
+they give the published parameters and multiply-adds (5.33 M, 590 M at eight channels per group).
 """
 
 from __future__ import annotations

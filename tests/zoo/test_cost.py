@@ -22,7 +22,6 @@ PARAMETER_TOLERANCE = {
     "shiftresnet56-e1": 0.025,  # 0.102 M, rounded to 0.10 M
     "resnet50": 0.0,
 }
-MACS_TOLERANCE: dict[str, float] = {}
 
 EXPANSIONS = tuple(f"shiftresnet{depth}-e{e}" for depth in (20, 56, 110) for e in (1, 3, 9))
 
@@ -39,7 +38,7 @@ def test_published_figures(name: str, costs: dict[str, zoo.Cost]) -> None:
         tolerance = PARAMETER_TOLERANCE.get(name, ROUNDED)
         assert costs[name].parameters == pytest.approx(published.parameters, rel=tolerance)
     if published.macs is not None:
-        assert costs[name].macs == pytest.approx(published.macs, rel=MACS_TOLERANCE.get(name, ROUNDED))
+        assert costs[name].macs == pytest.approx(published.macs, rel=ROUNDED)
 
 
 def test_most_networks_have_published_figures() -> None:
@@ -75,7 +74,7 @@ def test_only_one_hot_kernels_are_free() -> None:
     weight = np.zeros((4, 1, 3, 3), np.float32)
     weight[:, 0, 1, 2] = 1
     assert zoo.count(_depthwise(weight)) == zoo.Cost(0, 0)
-    for spoilt in (weight * 2, np.where(weight.sum(axis=0) == 0, weight, 1).astype(np.float32) * 0 + 1):
+    for spoilt in (weight * 2, np.ones_like(weight)):
         assert zoo.count(_depthwise(spoilt)) == zoo.Cost(36, 36 * 25)
 
 
