@@ -201,6 +201,8 @@ class Regions:
             problem = _endpoint_problem(var, output.var)
             if problem is not None:
                 return problem
+        if not sources:
+            return "made of constants alone"
         values, numbered = self._evaluate(nodes, sources)
         index_map = fit(values[output.var].reshape(as_4d(values[output.var].shape)), numbered)
         if isinstance(index_map, str):
@@ -214,12 +216,11 @@ class Regions:
         return Region(index_map, read, names, same_rank)
 
     def _obstacle(self, output: Node, reason: str) -> dict[Var, str]:
-        """The operator to leave out: the first in the region whose own result is no index map."""
-        nodes, _ = self._collect(output)
+        """The operator to leave out: the output, if it alone stands in the way, else the first that does."""
         culprit = output
-        for node in nodes[:-1]:
-            shape = getattr(node.var.ty, "shape", None)
-            if shape is not None and len(shape) in (2, 4):
+        if not self._fits_in_front_of(output):
+            nodes, _ = self._collect(output)
+            for node in filter(_has_plane_rank, nodes[:-1]):
                 inner = self._fit(node)
                 if isinstance(inner, str):
                     culprit, reason = node, inner
@@ -228,6 +229,18 @@ class Regions:
         if isinstance(culprit.call, TupleGetItem):
             left_out[culprit.call.tuple_value] = reason
         return left_out
+
+    def _fits_in_front_of(self, output: Node) -> bool:
+        """True if everything movement-only that the output's operator reads is an index map."""
+        operands = [self._producers[o] for o in self._plans[output.var].operands if self._moves(o)]
+        return bool(operands) and all(
+            _has_plane_rank(node) and isinstance(self._fit(node), Region) for node in operands
+        )
+
+
+def _has_plane_rank(node: Node) -> bool:
+    shape = getattr(node.var.ty, "shape", None)
+    return shape is not None and len(shape) in (2, 4)
 
 
 def _endpoint_problem(var: Var, output: Var) -> str | None:

@@ -20,6 +20,10 @@ from .index_map import ChannelMap, IndexMap, Piece, Shape, merge_pieces, plane
 Border = Literal["zero", "wrap", "edge"]
 
 
+MAX_LISTED = 25
+"""More distinct offsets than this are counted, not listed, in a summary."""
+
+
 @attrs.frozen
 class ChannelTranslation:
     """One output channel: a channel of a source, moved by (dn, dy, dx)."""
@@ -196,6 +200,9 @@ def summarize(index_map: IndexMap) -> tuple[str, str]:
         return f"{pieces} boxes over {index_map.output[1]} channels", "none"
     counts = Counter(read.offset if read else None for read in simple.channels)
     words = []
+    if len(counts) > MAX_LISTED:
+        words.append(f"{len(counts)} distinct offsets over {index_map.output[1]} channels")
+        counts.clear()
     for offset, count in sorted(counts.items(), key=lambda item: item[0] or (0, 0, 0)):
         if offset is None:
             words.append(f"zero x {count}")

@@ -1,0 +1,142 @@
+"""Which operators can head a stage, and their attributes as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import attrs
+import numpy as np
+from tvm.ir import Expr
+
+from .graph import Node
+from .relax_values import constant_of, dtype_of, shape_of
+
+
+@attrs.frozen
+class Window:
+    """Kernel, stride, padding (top, left, bottom, right) and dilation of a convolution or pool."""
+
+    kernel: tuple[int, int] = (1, 1)
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+    dilation: tuple[int, int] = (1, 1)
+
+    @property
+    def padded(self) -> bool:
+        return any(self.padding)
+
+
+@attrs.frozen(eq=False)
+class Anchor:
+    """What an operator is as the head of a stage, before its operand and epilogue are known."""
+
+    kind: str
+    data: Expr
+    window: Window = Window()
+    groups: int = 1
+    weight: np.ndarray | None = None
+    reduce: str = "max"
+    count_include_pad: bool = False
+
+
+def anchor_of(node: Node) -> Anchor | str:
+    """The anchor a node is, or why it is none. Float32 tensors of rank 2 or 4 only."""
+    reader = _ANCHORS.get(node.op)
+    if reader is None:
+        return f"{node.op} is no anchor"
+    tensors = [node.call.args[0], node.var]
+    if any(dtype_of(t) != "float32" for t in tensors):
+        return f"{node.op} on {dtype_of(node.var)}"
+    if any(len(shape_of(t)) not in (2, 4) for t in tensors):
+        return f"{node.op} on rank {len(shape_of(node.call.args[0]))}"
+    return reader(node)
+
+
+def _ints(values: object) -> tuple[int, ...]:
+    return tuple(int(v) for v in values)  # type: ignore[attr-defined]
+
+
+def _convolution(node: Node) -> Anchor | str:
+    a = node.call.attrs
+    weight = constant_of(node.call.args[1])
+    if weight is None:
+        return "a convolution whose weight is not constant"
+    if (a.data_layout, a.kernel_layout) != ("NCHW", "OIHW"):
+        return f"a convolution in layout {a.data_layout}"
+    top, left, bottom, right = _ints(a.padding)
+    strides, dilation = _ints(a.strides), _ints(a.dilation)
+    window = Window(
+        (int(weight.shape[2]), int(weight.shape[3])),
+        (strides[0], strides[1]),
+        (top, left, bottom, right),
+        (dilation[0], dilation[1]),
+    )
+    groups = int(a.groups)
+    channels = shape_of(node.call.args[0])[1]
+    kind = "depthwise" if groups > 1 and groups == channels == weight.shape[0] else "convolution"
+    return Anchor(kind, node.call.args[0], window, groups, weight.astype(np.float32, copy=False))
+
+
+def _matmul(node: Node) -> Anchor | str:
+    weight = constant_of(node.call.args[1])
+    if weight is None or weight.ndim != 2 or len(shape_of(node.call.args[0])) != 2:
+        return "a matrix multiplication that is not [N, K] by a constant [K, M]"
+    return Anchor("convolution", node.call.args[0], weight=np.ascontiguousarray(weight.T)[:, :, None, None])
+
+
+def _window_pool(reduce: str) -> Callable[[Node], Anchor | str]:
+    def read(node: Node) -> Anchor | str:
+        a = node.call.attrs
+        if a.layout != "NCHW":
+            return f"a pool in layout {a.layout}"
+        kernel, stride, dilation = _ints(a.pool_size), _ints(a.strides), _ints(a.dilation)
+        top, left, bottom, right = _ints(a.padding)
+        window = Window(
+            (kernel[0], kernel[1]),
+            (stride[0], stride[1]),
+            (top, left, bottom, right),
+            (dilation[0], dilation[1]),
+        )
+        rows, columns = shape_of(node.call.args[0])[2:]
+        if (
+            kernel == (rows, columns)
+            and not window.padded
+            and shape_of(node.var)[2:] == (1, 1)
+            and dilation == (1, 1)
+        ):
+            return Anchor("global_pool", node.call.args[0], reduce=reduce)
+        include = bool(a.count_include_pad) if reduce == "avg" else False
+        return Anchor("window_pool", node.call.args[0], window, reduce=reduce, count_include_pad=include)
+
+    return read
+
+
+def _global_pool(reduce: str) -> Callable[[Node], Anchor | str]:
+    def read(node: Node) -> Anchor | str:
+        shape = shape_of(node.call.args[0])
+        axes = sorted(int(x) % len(shape) for x in node.call.attrs.axis or range(len(shape)))
+        if len(shape) != 4 or axes != [2, 3]:
+            return f"a reduction over axes {axes}"
+        return Anchor("global_pool", node.call.args[0], reduce=reduce)
+
+    return read
+
+
+def _adaptive_pool(reduce: str) -> Callable[[Node], Anchor | str]:
+    def read(node: Node) -> Anchor | str:
+        if shape_of(node.var)[2:] != (1, 1):
+            return "an adaptive pool to more than one pixel"
+        return Anchor("global_pool", node.call.args[0], reduce=reduce)
+
+    return read
+
+
+_ANCHORS: dict[str, Callable[[Node], Anchor | str]] = {
+    "relax.nn.conv2d": _convolution,
+    "relax.matmul": _matmul,
+    "relax.nn.max_pool2d": _window_pool("max"),
+    "relax.nn.avg_pool2d": _window_pool("avg"),
+    "relax.mean": _global_pool("avg"),
+    "relax.max": _global_pool("max"),
+    "relax.nn.adaptive_avg_pool2d": _adaptive_pool("avg"),
+}

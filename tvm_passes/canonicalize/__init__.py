@@ -1,0 +1,28 @@
+"""One form per operator: what later passes may rely on.
+
+Constants are computed, sums of many tensors are additions, normalisations with fixed statistics and
+scales are in the weights, and operators that change nothing are gone.
+"""
+
+from __future__ import annotations
+
+from tvm.ir import IRModule
+
+from ..graph import Graph
+from .drop_identities import drop_identities
+from .fold_batch_norm import fold_batch_norm
+from .fold_constants import fold_constants
+from .fold_scale import fold_scale
+from .split_sums import split_sums
+
+RULES = (fold_constants, split_sums, drop_identities, fold_batch_norm, fold_scale)
+"""In this order; each edits the graph in place."""
+
+
+def canonicalize(mod: IRModule) -> IRModule:
+    """Apply all rules to `main`."""
+    graph = Graph.read(mod)
+    for rule in RULES:
+        rule(graph)
+        graph.remove_dead()
+    return graph.write(mod)

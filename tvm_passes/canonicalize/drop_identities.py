@@ -1,0 +1,49 @@
+"""f(x) → x where f changes neither shape nor values."""
+
+from __future__ import annotations
+
+from tvm.ir import Expr, TupleGetItem, Var
+
+from ..graph import Graph, Node
+from ..relax_values import dtype_of, scalar_of, shape_of
+from ..uses import Uses
+
+_SHAPES = (
+    "relax.broadcast_to",
+    "relax.reshape",
+    "relax.squeeze",
+    "relax.expand_dims",
+    "relax.flatten",
+    "relax.astype",
+)
+
+
+def drop_identities(graph: Graph) -> None:
+    """Remove reshapes to the same shape, casts to the same type, inference dropout, x * 1, x + 0."""
+    uses = Uses(graph)
+    values: dict[Var, Expr] = {}
+    for node in graph.nodes:
+        kept = _unchanged(uses, node)
+        if kept is not None:
+            values[node.var] = values.get(kept, kept)
+    graph.replace_all(values)
+
+
+def _unchanged(uses: Uses, node: Node) -> Expr | None:
+    if isinstance(node.call, TupleGetItem):
+        whole = uses.producer(node.call.tuple_value)
+        if whole is not None and whole.op == "relax.nn.dropout" and node.call.index == 0:
+            return whole.call.args[0]  # type: ignore[no-any-return]
+        return None
+    if node.op in _SHAPES:
+        source = node.call.args[0]
+        same = shape_of(source) == shape_of(node.var) and dtype_of(source) == dtype_of(node.var)
+        return source if same else None  # type: ignore[no-any-return]
+    neutral = {"relax.multiply": 1.0, "relax.add": 0.0}.get(node.op)
+    if neutral is None:
+        return None
+    for source, other in (node.call.args, reversed(node.call.args)):
+        same = shape_of(source) == shape_of(node.var) and dtype_of(source) == dtype_of(node.var)
+        if same and scalar_of(other) == neutral:
+            return source  # type: ignore[no-any-return]
+    return None

@@ -1,0 +1,146 @@
+"""An operand as its kernel sees it: for every logical channel, which plane it is read from and moved how far.
+
+A view is an index map in translation form laid over placed tensors. Because planes of one extent are
+equal, the address of channel c at pixel p is `base(c) + pixel(p)`: two tables.
+"""
+
+from __future__ import annotations
+
+import attrs
+import numpy as np
+
+from .geometry import Extent, Geometry, Halo
+from .placement import Blocked, BlockedMemory
+from .anchor import Window
+
+
+@attrs.frozen(eq=False)
+class ChannelView:
+    """Channels of blocked tensors of one extent, each moved by an offset.
+
+    tensors:   what is read; all of one extent.
+    source:    int [C]: index into `tensors`, or -1 for a channel of zeros.
+    position:  int [C]: where in its tensor the channel lies.
+    offset:    int [C, 3]: (dn, dy, dx) added to the coordinates.
+    stride:    (sy, sx): the view's pixel (h, w) is the source's (h * sy + dy, w * sx + dx).
+    plane:     (N, H, W) of the view.
+    """
+
+    tensors: tuple[Blocked, ...]
+    memory: BlockedMemory
+    source: np.ndarray
+    position: np.ndarray
+    offset: np.ndarray
+    stride: tuple[int, int]
+    plane: tuple[int, int, int]
+
+    @classmethod
+    def whole(cls, tensor: Blocked, memory: BlockedMemory) -> ChannelView:
+        """A tensor as it is."""
+        e = tensor.extent
+        zeros = np.zeros(tensor.channels, np.int64)
+        return cls(
+            (tensor,),
+            memory,
+            zeros,
+            tensor.positions.astype(np.int64),
+            np.zeros((tensor.channels, 3), np.int64),
+            (1, 1),
+            (e.batch, e.rows, e.columns),
+        )
+
+    @property
+    def extent(self) -> Extent:
+        return self.memory.extent
+
+    @property
+    def geometry(self) -> Geometry:
+        return self.memory.geometry
+
+    @property
+    def channels(self) -> int:
+        return len(self.source)
+
+    @property
+    def moves(self) -> bool:
+        """Some channel is displaced, or pixels are skipped."""
+        return bool(self.offset.any()) or self.stride != (1, 1)
+
+    @property
+    def has_zeros(self) -> bool:
+        return bool((self.source < 0).any())
+
+    def require_halo(self, window: Window, rows: int, columns: int) -> None:
+        """Make every element readable that a window over `rows` x `columns` outputs reads."""
+        if not (self.source >= 0).any():
+            return
+        used = self.offset[self.source >= 0]
+        low, high = used.min(axis=0), used.max(axis=0)
+        pads = (window.padding[0], window.padding[1])
+        outputs, sizes = (rows, columns), (self.extent.rows, self.extent.columns)
+        halos = []
+        for axis in range(2):
+            first = -pads[axis] * self.stride[axis] + int(low[axis + 1])
+            reach = (outputs[axis] - 1) * window.stride[axis] - pads[axis]
+            reach += (window.kernel[axis] - 1) * window.dilation[axis]
+            last = reach * self.stride[axis] + int(high[axis + 1])
+            halos.append((max(0, -first), max(0, last - sizes[axis] + 1)))
+        batch = (max(0, -int(low[0])), max(0, int(high[0]) + self.plane[0] - self.extent.batch))
+        self.memory.require(Halo(batch, halos[0], halos[1]))
+
+    def bases(self) -> np.ndarray:
+        """Element offset of every channel, its displacement included: int64 [C]."""
+        g = self.geometry
+        out = np.empty(self.channels, np.int64)
+        for index, tensor in enumerate(self.tensors):
+            of_tensor = self.source == index
+            out[of_tensor] = tensor.channel_base(self.position[of_tensor])
+        zero = self.source < 0
+        if zero.any():
+            out[zero] = self.memory.zero_base()
+        strides = np.array([g.batch_stride, g.row_stride, g.column_stride], np.int64)
+        out[~zero] += self.offset[~zero] @ strides
+        return out
+
+    def pixels(self, window: Window, rows: int, columns: int) -> np.ndarray:
+        """Element offset of every output pixel's first tap, without padding: int64 [N * rows * columns].
+
+        Add `tap_offsets` for the taps; padding is in them.
+        """
+        stride = (window.stride[0] * self.stride[0], window.stride[1] * self.stride[1])
+        n = np.arange(self.plane[0])[:, None, None]
+        y = np.arange(rows)[None, :, None] * stride[0]
+        x = np.arange(columns)[None, None, :] * stride[1]
+        return self.geometry.offset(n, y, x).reshape(-1).astype(np.int64)
+
+    def tap_offsets(self, window: Window) -> np.ndarray:
+        """What each tap (row-major) adds to a pixel's offset: int64 [kh * kw]."""
+        dy = (np.arange(window.kernel[0]) * window.dilation[0] - window.padding[0]) * self.stride[0]
+        dx = (np.arange(window.kernel[1]) * window.dilation[1] - window.padding[1]) * self.stride[1]
+        g = self.geometry
+        return np.asarray((dy[:, None] * g.row_stride + dx[None, :] * g.column_stride).reshape(-1), np.int64)
+
+    def block_view(self) -> BlockView | None:
+        """The view as whole blocks of its tensors, in their own lane order, or None where it moves."""
+        if self.moves or self.has_zeros:
+            return None
+        lanes = self.extent.lanes
+        keys = list(zip(self.source.tolist(), (self.position // lanes).tolist(), strict=True))
+        blocks = sorted(set(keys))
+        number = {key: i for i, key in enumerate(blocks)}
+        slots = [number[key] * lanes + int(p) % lanes for key, p in zip(keys, self.position, strict=True)]
+        if len(set(slots)) != len(slots):  # one channel read twice: two results would share a lane
+            return None
+        return BlockView(tuple((self.tensors[t], b) for t, b in blocks), np.array(slots, np.int64))
+
+
+@attrs.frozen(eq=False)
+class BlockView:
+    """Blocks of tensors, and where among them each logical channel lies (int [C])."""
+
+    blocks: tuple[tuple[Blocked, int], ...]
+    positions: np.ndarray
+
+    def bases(self) -> np.ndarray:
+        """Element offset of every block: int64 [blocks]."""
+        return np.array([int(tensor.block_base(block)) for tensor, block in self.blocks], np.int64)

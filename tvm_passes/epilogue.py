@@ -1,0 +1,322 @@
+"""Which element-wise operators may follow an anchor in its stage, and as which epilogue step.
+
+`match_step(uses, value)` looks at what consumes `value` and answers with the step that computes it,
+or with the reason why the stage must end there. Fusing asks it to grow a stage; reading a stage back
+asks it again, so that both always agree.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import attrs
+import numpy as np
+from tvm.ir import Expr, Var
+
+from schedules.workload import EpilogueOp
+
+from .graph import Node
+from .relax_values import constant_of, dtype_of, scalar_of, shape_of
+from .uses import Uses
+
+
+@attrs.frozen(eq=False)
+class EpilogueStep:
+    """One step: the operation, its constant per channel or its second tensor, and the nodes it covers.
+
+    vector:      float32 [channels], for vector kinds.
+    operand:     the second tensor, for tensor kinds.
+    per_channel: the operand is [N, C, 1, 1] against a larger plane.
+    result:      the value that holds the step's result.
+    """
+
+    op: EpilogueOp
+    nodes: tuple[Node, ...]
+    result: Var
+    vector: np.ndarray | None = None
+    operand: Expr | None = None
+    per_channel: bool = False
+
+
+def match_step(uses: Uses, value: Var) -> EpilogueStep | str:
+    """The epilogue step that consumes `value`, or why none does."""
+    if uses.is_output(value):
+        return "it is an output of the graph"
+    consumers = uses.consumers(value)
+    step = _match_diamond(uses, value)
+    if step is not None:
+        return step
+    if len(consumers) != 1:
+        return f"it has {len(consumers)} consumers"
+    return _match_node(consumers[0], value)
+
+
+def head_step(uses: Uses, node: Node) -> tuple[Var, EpilogueStep] | str:
+    """The step that starts an element-wise stage at `node`, and the value it starts from."""
+    if dtype_of(node.var) != "float32" or len(shape_of(node.var)) not in (2, 4):
+        return f"{node.op} on {dtype_of(node.var)} of rank {len(shape_of(node.var))}"
+    if node.op not in _UNARY and node.op not in _BINARY and node.op != "relax.nn.prelu":
+        return f"{node.op} is not element-wise"
+    reason: str = f"{node.op} reads no tensor of its own shape"
+    for value in dict.fromkeys(v for v in node.variables if shape_of(v) == shape_of(node.var)):
+        diamond = _match_diamond(uses, value)
+        step = diamond if diamond is not None and node in diamond.nodes else _match_node(node, value)
+        if not isinstance(step, str):
+            return value, step
+        reason = step
+    return reason
+
+
+def vanishes_at_zero(node: Node) -> bool | None:
+    """Whether an element-wise function of one value maps 0 to 0; None for any other operator."""
+    if node.op in _UNARY:
+        op = _UNARY[node.op](node)
+    elif node.op in _BINARY and len(node.variables) == 1:
+        step = _binary(node, node.variables[0])
+        if isinstance(step, str) or step.vector is not None or not node.call.args[0].same_as(node.variables[0]):
+            return None
+        op = step.op
+    else:
+        return None
+    if op.kind == "clip":
+        return op.constants[0] <= 0.0 <= op.constants[1]
+    return op.kind in _VANISHING
+
+
+def _match_diamond(uses: Uses, value: Var) -> EpilogueStep | None:
+    """An activation that reads the value twice, such as x * sigmoid(x)."""
+    consumers = uses.consumers(value)
+    for diamond in (_hard_swish, _silu, _gelu, _gelu_halved_first):
+        step = diamond(uses, value, consumers)
+        if step is not None:
+            return step
+    return None
+
+
+def _match_node(node: Node, value: Var) -> EpilogueStep | str:
+    if shape_of(node.var) != shape_of(value) or dtype_of(node.var) != "float32":
+        return f"{node.op} changes its shape or type"
+    if node.op in _UNARY:
+        return EpilogueStep(_UNARY[node.op](node), (node,), node.var)
+    if node.op == "relax.nn.prelu":
+        return _prelu(node, value)
+    if node.op in _BINARY:
+        return _binary(node, value)
+    return f"{node.op} is not an element-wise epilogue"
+
+
+def _plain(kind: str) -> Callable[[Node], EpilogueOp]:
+    return lambda node: EpilogueOp(kind)
+
+
+def _clip(node: Node) -> EpilogueOp:
+    low, high = (scalar_of(a) for a in node.call.args[1:3])
+    return EpilogueOp("clip", (float(low), float(high)))
+
+
+_UNARY: dict[str, Callable[[Node], EpilogueOp]] = {
+    "relax.nn.relu": _plain("relu"),
+    "relax.nn.relu6": lambda node: EpilogueOp("clip", (0.0, 6.0)),
+    "relax.clip": _clip,
+    "relax.nn.leakyrelu": lambda node: EpilogueOp("leaky_relu", (float(node.call.attrs.alpha),)),
+    "relax.sigmoid": _plain("sigmoid"),
+    "relax.tanh": _plain("tanh"),
+    "relax.nn.silu": _plain("silu"),
+    "relax.nn.gelu": _plain("gelu"),
+    "relax.nn.gelu_tanh": _plain("gelu_tanh"),
+    "relax.exp": _plain("exp"),
+    "relax.sqrt": _plain("sqrt"),
+    "relax.abs": _plain("abs"),
+    "relax.negative": _plain("negative"),
+    "relax.erf": _plain("erf"),
+}
+
+_VANISHING = frozenset(
+    ("relu", "leaky_relu", "tanh", "silu", "gelu", "gelu_tanh", "sqrt", "abs", "negative", "erf")
+) | {"multiply_scalar", "hard_swish"}
+
+_BINARY = {
+    "relax.add": "add",
+    "relax.subtract": "subtract",
+    "relax.multiply": "multiply",
+    "relax.divide": "divide",
+    "relax.maximum": "maximum",
+    "relax.minimum": "minimum",
+    "relax.power": "power",
+}
+
+_SWAPPABLE = ("add", "multiply", "maximum", "minimum")
+
+
+def _binary(node: Node, value: Var) -> EpilogueStep | str:
+    kind = _BINARY[node.op]
+    left, right = node.call.args
+    if left.same_as(right):
+        return f"{node.op} reads it twice"
+    swapped = right.same_as(value)
+    other = left if swapped else right
+    constant = constant_of(other)
+    if constant is not None:
+        return _with_constant(node, kind, constant, swapped, shape_of(value))
+    if kind == "power":
+        return "relax.power with an exponent that is not constant"
+    shape, other_shape = shape_of(value), shape_of(other)
+    if other_shape == shape:
+        per_channel = False
+    elif len(shape) == 4 and other_shape == (*shape[:2], 1, 1):
+        per_channel = True
+    else:
+        return f"{node.op} broadcasts {other_shape} over {shape}"
+    op = EpilogueOp(kind, swapped=swapped and kind not in _SWAPPABLE)
+    return EpilogueStep(op, (node,), node.var, operand=other, per_channel=per_channel)
+
+
+def _with_constant(
+    node: Node, kind: str, constant: np.ndarray, swapped: bool, shape: tuple[int, ...]
+) -> EpilogueStep | str:
+    if swapped and kind not in _SWAPPABLE:
+        return f"{node.op} with a constant on its left"
+    if kind in ("subtract", "divide"):
+        constant = -constant if kind == "subtract" else np.float32(1) / constant
+        kind = {"subtract": "add", "divide": "multiply"}[kind]
+    if constant.size == 1:
+        number = float(constant.reshape(-1)[0])
+        ops = {
+            "add": EpilogueOp("add_scalar", (number,)),
+            "multiply": EpilogueOp("multiply_scalar", (number,)),
+            "maximum": EpilogueOp("clip", (number, math.inf)),
+            "minimum": EpilogueOp("clip", (-math.inf, number)),
+            "power": EpilogueOp("power_scalar", (number,)),
+        }
+        return EpilogueStep(ops[kind], (node,), node.var)
+    vector = channel_vector(constant, shape)
+    if vector is None or kind not in ("add", "multiply"):
+        return f"{node.op} with a constant of shape {constant.shape}"
+    return EpilogueStep(EpilogueOp(f"{kind}_vector"), (node,), node.var, vector=vector)
+
+
+def channel_vector(constant: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | None:
+    """The constant as one number per channel of [N, C, ...], or None where it varies along other axes."""
+    rank = len(shape)
+    if rank < 2 or constant.ndim > rank:
+        return None
+    aligned = constant.reshape((1,) * (rank - constant.ndim) + constant.shape)
+    if any(n != 1 for axis, n in enumerate(aligned.shape) if axis != 1):
+        return None
+    return np.broadcast_to(aligned.reshape(-1), (shape[1],)).astype(np.float32)
+
+
+def _prelu(node: Node, value: Var) -> EpilogueStep | str:
+    slope = constant_of(node.call.args[1])
+    shape = shape_of(value)
+    if slope is None:
+        return "relax.nn.prelu with a slope that is not constant"
+    if slope.size != 1 and int(node.call.attrs.axis) % len(shape) != 1:
+        return "relax.nn.prelu along an axis other than the channels"
+    vector = np.broadcast_to(slope.reshape(-1), (shape[1],)).astype(np.float32)
+    return EpilogueStep(EpilogueOp("prelu"), (node,), node.var, vector=vector)
+
+
+def _follow(uses: Uses, node: Node | None, op: str, number: float | None = None) -> Node | None:
+    """The single consumer of `node`, if it is `op` (with the scalar constant `number`)."""
+    if node is None or uses.is_output(node.var):
+        return None
+    consumers = uses.consumers(node.var)
+    if len(consumers) != 1 or consumers[0].op != op:
+        return None
+    return consumers[0] if number is None or _has_scalar(consumers[0], number) else None
+
+
+def _has_scalar(node: Node, number: float) -> bool:
+    values = [scalar_of(a) for a in node.call.args]
+    return any(v is not None and math.isclose(v, number, rel_tol=1e-5) for v in values)
+
+
+def _one(consumers: list[Node], op: str) -> Node | None:
+    found = [node for node in consumers if node.op == op]
+    return found[0] if len(found) == 1 else None
+
+
+def _closes(node: Node | None, value: Var) -> bool:
+    """The node multiplies with the value the diamond started from."""
+    return node is not None and any(a.same_as(value) for a in node.call.args)
+
+
+def _hard_swish(uses: Uses, value: Var, consumers: list[Node]) -> EpilogueStep | None:
+    """x * (clip(x + 3, 0, 6) / 6), or x * clip(x / 6 + 0.5, 0, 1)."""
+    if len(consumers) != 2:
+        return None
+    added, scaled = _one(consumers, "relax.add"), _one(consumers, "relax.multiply")
+    if added is not None and _has_scalar(added, 3.0):
+        clipped = _follow(uses, added, "relax.clip")
+        sixth = _follow(uses, clipped, "relax.divide", 6.0) or _follow(uses, clipped, "relax.multiply", 1 / 6)
+        bounds = (0.0, 6.0)
+        chain = (added, clipped, sixth)
+    else:
+        firsts = [n for n in consumers if n.op == "relax.multiply" and _has_scalar(n, 1 / 6)]
+        first = firsts[0] if len(firsts) == 1 else None
+        second = _follow(uses, first, "relax.add", 0.5)
+        clipped = _follow(uses, second, "relax.clip")
+        bounds = (0.0, 1.0)
+        chain = (first, second, clipped)
+    last = _follow(uses, chain[-1], "relax.multiply")
+    if clipped is None or not _closes(last, value) or _clip(clipped).constants != bounds:
+        return None
+    if added is None and scaled is None and last is None:
+        return None
+    nodes = tuple(n for n in (*chain, last) if n is not None)
+    return EpilogueStep(EpilogueOp("hard_swish"), nodes, nodes[-1].var)
+
+
+def _silu(uses: Uses, value: Var, consumers: list[Node]) -> EpilogueStep | None:
+    """x * sigmoid(x)."""
+    sigmoid = _one(consumers, "relax.sigmoid")
+    last = _follow(uses, sigmoid, "relax.multiply")
+    if len(consumers) != 2 or sigmoid is None or last is None or not _closes(last, value):
+        return None
+    return EpilogueStep(EpilogueOp("silu"), (sigmoid, last), last.var)
+
+
+def _gelu(uses: Uses, value: Var, consumers: list[Node]) -> EpilogueStep | None:
+    """x * (erf(x / sqrt 2) + 1) * 0.5, factors in either order (Hendrycks & Gimpel, 2016)."""
+    if len(consumers) != 2:
+        return None
+    plus, chain = _erf_plus_one(uses, consumers)
+    product = _follow(uses, plus, "relax.multiply")
+    if product is None or plus is None:
+        return None
+    if _closes(product, value):
+        last = _follow(uses, product, "relax.multiply", 0.5)
+    else:
+        last = _follow(uses, product, "relax.multiply") if _has_scalar(product, 0.5) else None
+        last = last if _closes(last, value) else None
+    if last is None:
+        return None
+    return EpilogueStep(EpilogueOp("gelu"), (*chain, product, last), last.var)
+
+
+def _gelu_halved_first(uses: Uses, value: Var, consumers: list[Node]) -> EpilogueStep | None:
+    """(x * 0.5) * (erf(x / sqrt 2) + 1)."""
+    halves = [n for n in consumers if n.op == "relax.multiply" and _has_scalar(n, 0.5)]
+    if len(consumers) != 2 or len(halves) != 1:
+        return None
+    plus, chain = _erf_plus_one(uses, consumers)
+    last = _follow(uses, plus, "relax.multiply")
+    if last is None or not _closes(last, halves[0].var) or len(uses.consumers(halves[0].var)) != 1:
+        return None
+    return EpilogueStep(EpilogueOp("gelu"), (halves[0], *chain, last), last.var)
+
+
+def _erf_plus_one(uses: Uses, consumers: list[Node]) -> tuple[Node | None, tuple[Node, ...]]:
+    """erf(x / sqrt 2) + 1 among the consumers: its last node, and the chain."""
+    root = math.sqrt(2.0)
+    for first in consumers:
+        scales = (first.op == "relax.divide" and _has_scalar(first, root)) or (
+            first.op == "relax.multiply" and _has_scalar(first, 1 / root)
+        )
+        erf = _follow(uses, first, "relax.erf") if scales else None
+        plus = _follow(uses, erf, "relax.add", 1.0)
+        if erf is not None and plus is not None:
+            return plus, (first, erf, plus)
+    return None, ()

@@ -1,0 +1,163 @@
+"""Decides where every tensor lies and which steps compute it: the arena, its halos, and layout changes.
+
+Results of stages are blocked; operators no template takes work on plain tensors; a tensor changes its
+layout at most once for each side. Convolutions read through any translation, so a concat, a split or a
+shuffle costs nothing; channel-wise stages keep the blocks of what they read.
+Place: after fold; the last step that sees Relax.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from tvm.ir import Expr, GenericConst, IRModule, Tuple, TupleGetItem, Var
+
+from .anchor import Window
+from .apply_index_map import index_map_of
+from .channel_view import BlockView, ChannelView
+from .geometry import Border
+from .graph import Graph, Node
+from .index_map import as_4d
+from .lowering.context import LoweringError
+from .lowering.generic import is_view, legalize
+from .lowering.operands import Operand, choose_access
+from .lowering.steps import GenericStep, StageStep
+from .placement import Address, Blocked, Plain, natural_positions
+from .relax_values import constant_of, dtype_of, shape_of
+from .stage import Operation, Read, Stage, stage_of
+from .tensors import Tensors
+from .translation import translation_of
+
+
+class Planner:
+    """Walks `main` in order and appends the steps that compute it."""
+
+    def __init__(self, mod: IRModule, lanes: int) -> None:
+        self.mod = mod
+        self.lanes = lanes
+        self.graph = Graph.read(mod)
+        self.tensors = Tensors(lanes)
+        self.stages = {n.var: s for n in self.graph.nodes if (s := stage_of(mod, n)) is not None}
+
+    def run(self) -> Tensors:
+        """All steps, every tensor placed."""
+        self._note_wishes()
+        for index, param in enumerate(self.graph.params):
+            address = Address("input", index=index)
+            self.tensors.plain[param] = Plain(param.name, shape_of(param), dtype_of(param), address)
+        for node in self.graph.nodes:
+            self._plan(node)
+        for index, out in enumerate(self.graph.outputs):
+            self.tensors.deliver(out, Address("output", index=index))
+        self.tensors.place()
+        return self.tensors
+
+    def _plan(self, node: Node) -> None:
+        stage = self.stages.get(node.var)
+        if stage is not None:
+            self._plan_stage(stage)
+        elif node.op == "index_map":
+            self.tensors.maps[node.var] = Read(node.variables, index_map_of(node.call))
+        elif isinstance(node.call, TupleGetItem):
+            self.tensors.define_item(node.var, node.call.tuple_value, node.call.index)
+        elif is_view(node):
+            source = self.tensors.plain_of(node.variables[0])
+            self.tensors.alias(node.var, source, shape_of(node.var))
+        else:
+            self._plan_generic(node)
+
+    def _plan_generic(self, node: Node) -> None:
+        operators, output = legalize(node)
+        for operator in operators:
+            inputs = tuple(self.tensors.plain_of(value) for value in operator.inputs)
+            outputs = tuple(self.tensors.new_plain(result) for result in operator.results)
+            self.tensors.append(GenericStep(node.name, node.op, operator.func, inputs, outputs))
+        if isinstance(output, Tuple):
+            self.tensors.tuples[node.var] = tuple(output.fields)
+        else:
+            self.tensors.plain[node.var] = self.tensors.plain_of(output)
+
+    # --- stages -----------------------------------------------------------------------------
+
+    def _plan_stage(self, stage: Stage) -> None:
+        view = self._view(stage.read)
+        blocks = None if stage.kind == "convolution" else view.block_view()
+        if blocks is None and stage.kind not in ("convolution", "elementwise"):
+            view = ChannelView.whole(*self.tensors.repacked(view))
+            blocks = view.block_view()
+        n, channels, rows, columns = stage.shape
+        view.require_halo(stage.window, rows, columns)
+        extents = (n, rows, columns)
+        views = [None if o.read is None else self._view(o.read) for o in stage.epilogue]
+        output = self._output(stage, extents, channels, blocks, views)
+        operands = tuple(
+            None if v is None else self._operand(o, v, output)
+            for o, v in zip(stage.epilogue, views, strict=True)
+        )
+        self.tensors.append(StageStep(stage, view, blocks, operands, output))
+        self.tensors.define_blocked(stage.result, output)
+
+    def _output(
+        self,
+        stage: Stage,
+        extents: tuple[int, int, int],
+        channels: int,
+        blocks: BlockView | None,
+        views: list[ChannelView | None],
+    ) -> Blocked:
+        """The result's tensor: channel-wise stages keep their input's blocks, others follow a residual."""
+        border = self.tensors.border_of(stage.result)
+        if blocks is not None:
+            return self.tensors.new_blocked(
+                stage.name, extents, border, blocks.positions, len(blocks.blocks)
+            )
+        positions, count = natural_positions(channels, self.lanes)
+        output = self.tensors.new_blocked(stage.name, extents, border, positions, count)
+        for view, operation in zip(views, stage.epilogue, strict=True):
+            if view is None or operation.step.per_channel or choose_access(view, output) == "block":
+                continue
+            followed = view.block_view()
+            if followed is not None:
+                output = self.tensors.new_blocked(
+                    stage.name, extents, border, followed.positions, len(followed.blocks)
+                )
+                break
+        return output
+
+    def _operand(self, operation: Operation, view: ChannelView, output: Blocked) -> Operand:
+        if operation.step.per_channel:
+            if choose_access(view, output) != "block":
+                view = ChannelView.whole(*self.tensors.repacked(view, output.positions, output.blocks))
+            return Operand("channel", view)
+        view.require_halo(Window(), output.extent.rows, output.extent.columns)
+        access = choose_access(view, output)
+        if view.has_zeros:
+            view.memory.needs_zeros = True
+        return Operand(access, view)
+
+    def _view(self, read: Read) -> ChannelView:
+        """How a stage sees an operand."""
+        return self.tensors.view(read)
+
+    # --- looking ahead ----------------------------------------------------------------------
+
+    def _note_wishes(self) -> None:
+        """Which border each tensor's halo should hold, and which inputs may stay planar."""
+        borders: dict[Var, set[Border]] = defaultdict(set)
+        planar: dict[Var, bool] = {param: True for param in self.graph.params}
+        for node in self.graph.nodes:
+            stage = self.stages.get(node.var)
+            if stage is None:
+                continue
+            for read in (stage.read, *(o.read for o in stage.epilogue if o.read is not None)):
+                translation = None if read.map is None else translation_of(read.map)
+                border: Border = "zero" if isinstance(translation, str | None) else translation.border
+                moves = read.map is not None and not read.map.is_channels_only
+                if moves or stage.window.padded:
+                    for source in read.sources:
+                        borders[source].add(border)
+                stays_planar = read is stage.read and stage.kind == "convolution" and len(read.sources) == 1
+                for source in read.sources:
+                    planar[source] = planar.get(source, False) and stays_planar
+        self.tensors.borders = {var: next(iter(b)) for var, b in borders.items() if len(b) == 1}
+        self.tensors.planar = {param for param in self.graph.params if planar[param]}

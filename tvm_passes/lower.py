@@ -1,0 +1,128 @@
+"""Stages to a program: every planned step becomes a kernel call with its tables and packed weights.
+
+Place: last. What comes out is no longer Relax: kernels over raw pointers and one entry function.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+
+import attrs
+import numpy as np
+import tvm
+from tvm.ir import IRModule
+
+import schedules
+
+from .compiled import KernelRecord
+from .graph import Graph
+from .layout import Planner
+from .lowering.channelwise import lower_depthwise, lower_elementwise, lower_global_pool, lower_window_pool
+from .lowering.context import KernelCall, LoweringContext
+from .lowering.convolution import lower_convolution
+from .lowering.copies import (
+    address_of,
+    lower_fill,
+    lower_gather,
+    lower_pack,
+    lower_repack,
+    lower_unpack,
+)
+from .lowering.program import TensorType, build_program
+from .lowering.steps import (
+    FillStep,
+    GatherStep,
+    GenericStep,
+    PackStep,
+    RepackStep,
+    StageStep,
+    Step,
+    UnpackStep,
+)
+from .relax_values import dtype_of, shape_of
+
+_STAGE_KINDS: dict[str, tuple[str, Callable[[LoweringContext, StageStep, KernelRecord], KernelCall]]] = {
+    "convolution": ("indexed_conv", lower_convolution),
+    "depthwise": ("depthwise", lower_depthwise),
+    "window_pool": ("window_pool", lower_window_pool),
+    "global_pool": ("global_pool", lower_global_pool),
+    "elementwise": ("elementwise", lower_elementwise),
+}
+
+
+@attrs.frozen(eq=False)
+class Lowered:
+    """The program as TIR, its constants, and what each step is."""
+
+    module: IRModule
+    constants: np.ndarray
+    arena_bytes: int
+    steps: tuple[KernelRecord, ...]
+
+
+def lower(mod: IRModule, target: tvm.target.Target, threads: int, node_of_var: Mapping[str, str]) -> Lowered:
+    """Plan the arena of `main` and lower every step of it."""
+    planned = Planner(mod, schedules.machine_of(target).lanes).run()
+    context = LoweringContext(target, threads)
+    calls = [call for step in planned.steps if (call := _lower(context, step, node_of_var)) is not None]
+    constants = context.pool.blob()
+    graph = Graph.read(mod)
+    inputs, outputs = (
+        [TensorType(shape_of(v), dtype_of(v)) for v in values] for values in (graph.params, graph.outputs)
+    )
+    module = build_program(calls, planned.arena_bytes, constants.size, inputs, outputs)
+    return Lowered(module, constants, planned.arena_bytes, tuple(call.record for call in calls))
+
+
+def _lower(context: LoweringContext, step: Step, node_of_var: Mapping[str, str]) -> KernelCall | None:
+    call = _call(context, step, node_of_var)
+    return None if call is None else attrs.evolve(call, record=attrs.evolve(call.record, name=call.symbol))
+
+
+def _call(context: LoweringContext, step: Step, node_of_var: Mapping[str, str]) -> KernelCall | None:
+    if isinstance(step, StageStep):
+        kind, lower_stage = _STAGE_KINDS[step.stage.kind]
+        names = dict.fromkeys(node_of_var.get(name, name) for name in step.stage.operators)
+        moves_only = kind == "elementwise" and not step.stage.epilogue
+        record = KernelRecord(
+            "", kind, moves_only, step.stage.macs, _stage_bytes(step), " + ".join(names)
+        )
+        return lower_stage(context, step, record)
+    if isinstance(step, GenericStep):
+        return _generic(context, step, node_of_var)
+    if isinstance(step, PackStep):
+        return lower_pack(context, step, _layout(2 * step.source.bytes, f"layout of {step.source.name}"))
+    if isinstance(step, UnpackStep):
+        return lower_unpack(context, step, _layout(2 * step.output.bytes, f"layout of {step.output.name}"))
+    if isinstance(step, RepackStep):
+        size = 8 * step.view.channels * int(np.prod(step.view.plane))
+        return lower_repack(context, step, _layout(size, f"copy of {step.view.tensors[0].name}"))
+    if isinstance(step, FillStep):
+        return lower_fill(context, step, _layout(0, f"halo of {step.tensor.name}"))
+    assert isinstance(step, GatherStep)
+    return lower_gather(context, step, _layout(2 * step.output.bytes, f"movement to {step.output.name}"))
+
+
+def _layout(size: int, stage: str) -> KernelRecord:
+    return KernelRecord("", "layout", True, 0, size, stage)
+
+
+def _stage_bytes(step: StageStep) -> int:
+    """Operands, weights and result, each once, in bytes of float32."""
+    views = [step.view, *(o.view for o in step.operands if o is not None)]
+    read = sum(int((v.source >= 0).sum()) * v.extent.batch * v.extent.rows * v.extent.columns for v in views)
+    weights = 0 if step.stage.weight is None else step.stage.weight.size
+    return 4 * (read + weights + int(np.prod(step.stage.shape)))
+
+
+def _generic(context: LoweringContext, step: GenericStep, node_of_var: Mapping[str, str]) -> KernelCall:
+    machine = schedules.machine_of(context.target)
+    func = schedules.schedule_generic(step.func, machine, context.threads)
+    digest = hashlib.sha256(func.script().encode()).hexdigest()[:8]
+    symbol = f"{step.operator.split('.')[-1]}_{digest}"
+    tensors = (*step.inputs, *step.outputs)
+    record = KernelRecord(
+        symbol, "generic", False, 0, sum(t.bytes for t in tensors), node_of_var.get(step.name, step.name)
+    )
+    return KernelCall(symbol, func, tuple(address_of(context, t) for t in tensors), record)

@@ -1,0 +1,158 @@
+"""Stages that treat every channel alone: depthwise convolutions, pools, element-wise chains.
+
+They walk the blocks of what they read, whatever tensors these belong to, and write a result with the
+same blocks; so a concat or a permutation in front of them costs nothing.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+import schedules
+from schedules.workload import Depthwise, Elementwise, GlobalPool, WindowPool
+
+from ..anchor import Window
+from ..channel_view import BlockView
+from ..compiled import KernelRecord
+from ..placement import Address
+from .context import ARENA, KernelCall, LoweringContext
+from .operands import epilogue_arguments, epilogue_of, lane_bases, output_arguments, spread_rows
+from .steps import StageStep
+
+
+def lower_depthwise(context: LoweringContext, step: StageStep, record: KernelRecord) -> KernelCall:
+    """`y[c, p] = sum_t w[c, t] x[c, p * stride + t]`."""
+    stage, view, blocks = step.stage, step.view, _blocks(step)
+    assert stage.weight is not None
+    n, _, rows, columns = stage.shape
+    taps = view.tap_offsets(stage.window)
+    workload = Depthwise(
+        blocks=step.output.blocks,
+        lanes=step.output.extent.lanes,
+        pixels=n * rows * columns,
+        taps=tuple(int(t) for t in taps),
+        epilogue=epilogue_of(stage.epilogue, step.operands),
+    )
+    kernel = context.kernel(workload)
+    weights = spread_rows(stage.weight.reshape(stage.weight.shape[0], -1), step.output)
+    arguments = {
+        "x": ARENA,
+        "xo": context.table(blocks.bases()),
+        "xp": context.table(view.pixels(stage.window, rows, columns), kernel.padded_pixels),
+        "k": context.constant(schedules.pack_weights(kernel, weights)),
+    }
+    return _call(context, step, kernel, arguments, record)
+
+
+def lower_window_pool(context: LoweringContext, step: StageStep, record: KernelRecord) -> KernelCall:
+    """Maximum or average over a window; taps outside the plane are clamped into it, with weight zero."""
+    stage, view, blocks = step.stage, step.view, _blocks(step)
+    n, _, rows, columns = stage.shape
+    geometry, window = view.geometry, stage.window
+    kind = "avg" if stage.reduce == "avg" else "max"
+    workload = WindowPool(
+        kind=kind,
+        blocks=step.output.blocks,
+        lanes=step.output.extent.lanes,
+        batch=n,
+        rows=rows,
+        columns=columns,
+        row_taps=window.kernel[0],
+        column_taps=window.kernel[1],
+        epilogue=epilogue_of(stage.epilogue, step.operands),
+    )
+    kernel = context.kernel(workload)
+    row, row_weight = _taps(window, 0, rows, geometry.extent.rows, stage.count_include_pad)
+    column, column_weight = _taps(window, 1, columns, geometry.extent.columns, stage.count_include_pad)
+    arguments = {
+        "x": ARENA,
+        "xo": context.table(blocks.bases()),
+        "xn": context.table(geometry.offset(np.arange(n), 0, 0)),
+        "row": context.table(row * geometry.row_stride),
+        "col": context.table(column * geometry.column_stride),
+        "row_weight": context.constant(row_weight),
+        "col_weight": context.constant(column_weight),
+    }
+    return _call(context, step, kernel, arguments, record)
+
+
+def _taps(
+    window: Window, axis: int, outputs: int, size: int, count_padding: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Clamped coordinates and averaging weights of every output and tap along one axis: [outputs, taps].
+
+    With `count_padding`, taps in the padding count in the divisor, but none beyond it do (ceil mode).
+    """
+    before, after = window.padding[axis], window.padding[axis + 2]
+    starts = np.arange(outputs)[:, None] * window.stride[axis] - before
+    taps = starts + np.arange(window.kernel[axis])[None, :] * window.dilation[axis]
+    inside = (taps >= 0) & (taps < size)
+    counted = (taps < size + after) if count_padding else inside
+    weights = inside / np.maximum(counted.sum(axis=1, keepdims=True), 1)
+    return taps.clip(0, size - 1), weights.astype(np.float32)
+
+
+def lower_global_pool(context: LoweringContext, step: StageStep, record: KernelRecord) -> KernelCall:
+    """Maximum or average over the whole plane."""
+    stage, view, blocks = step.stage, step.view, _blocks(step)
+    geometry = view.geometry
+    rows, columns = geometry.extent.rows, geometry.extent.columns
+    workload = GlobalPool(
+        kind="avg" if stage.reduce == "avg" else "max",
+        blocks=step.output.blocks,
+        lanes=step.output.extent.lanes,
+        batch=stage.shape[0],
+        pixels=rows * columns,
+        epilogue=epilogue_of(stage.epilogue, step.operands),
+    )
+    kernel = context.kernel(workload)
+    y, x = np.divmod(np.arange(rows * columns), columns)
+    arguments = {
+        "x": ARENA,
+        "xo": context.table(blocks.bases()),
+        "xn": context.table(geometry.offset(np.arange(stage.shape[0]), 0, 0)),
+        "xp": context.table(y * geometry.row_stride + x * geometry.column_stride),
+    }
+    return _call(context, step, kernel, arguments, record)
+
+
+def lower_elementwise(context: LoweringContext, step: StageStep, record: KernelRecord) -> KernelCall:
+    """A chain of element-wise operators over blocks, or over single channels where the operand moves."""
+    stage, view = step.stage, step.view
+    n, _, rows, columns = stage.shape
+    output = step.output
+    workload = Elementwise(
+        blocks=output.blocks,
+        lanes=output.extent.lanes,
+        pixels=n * rows * columns,
+        access="lane" if step.blocks is None else "block",
+        epilogue=epilogue_of(stage.epilogue, step.operands),
+    )
+    kernel = context.kernel(workload)
+    arguments: dict[str, Address] = {
+        "x": ARENA,
+        "xp": context.table(view.pixels(Window(), rows, columns), kernel.padded_pixels),
+    }
+    if step.blocks is not None:
+        arguments["xb"] = context.table(step.blocks.bases())
+    else:
+        arguments["xl"] = context.table(lane_bases(view, output))
+    return _call(context, step, kernel, arguments, record)
+
+
+def _blocks(step: StageStep) -> BlockView:
+    assert step.blocks is not None, f"{step.stage.name}: {step.stage.kind} of an operand that moves"
+    return step.blocks
+
+
+def _call(
+    context: LoweringContext,
+    step: StageStep,
+    kernel: schedules.Kernel,
+    arguments: dict[str, Address],
+    record: KernelRecord,
+) -> KernelCall:
+    epilogue = step.stage.epilogue
+    arguments |= output_arguments(context, step.output, kernel.padded_pixels)
+    arguments |= epilogue_arguments(context, epilogue, step.operands, step.output, kernel.padded_pixels)
+    return context.call(kernel, arguments, record)

@@ -1,0 +1,70 @@
+"""What every lowering rule needs: kernels by workload, tables and weights in the constant pool."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import attrs
+import numpy as np
+import tvm
+from tvm import tirx
+
+import schedules
+from schedules.template import Kernel
+from schedules.workload import Workload
+
+from ..compiled import KernelRecord
+from ..constant_pool import ConstantPool
+from ..placement import Address
+
+ARENA = Address("arena")
+
+
+class LoweringError(Exception):
+    """A stage that cannot be turned into a kernel; the message names it."""
+
+
+@attrs.frozen(eq=False)
+class KernelCall:
+    """One step of the program: a function, the addresses it is called with, and what it stands for."""
+
+    symbol: str
+    func: tirx.PrimFunc
+    arguments: tuple[Address, ...]
+    record: KernelRecord
+
+
+@attrs.define(eq=False)
+class LoweringContext:
+    """Shared state of lowering one module."""
+
+    target: tvm.target.Target
+    threads: int
+    pool: ConstantPool = attrs.Factory(ConstantPool)
+    kernels: dict[Workload, Kernel] = attrs.Factory(dict)
+
+    def kernel(self, workload: Workload) -> Kernel:
+        """The kernel for a workload, scheduled once."""
+        if workload not in self.kernels:
+            self.kernels[workload] = schedules.build(workload, self.target, self.threads)
+        return self.kernels[workload]
+
+    def table(self, values: np.ndarray, length: int | None = None) -> Address:
+        """Store element offsets as int32, the last one repeated up to `length`; their address."""
+        flat = np.asarray(values, np.int64).reshape(-1)
+        if flat.size and int(np.abs(flat).max()) > np.iinfo(np.int32).max:
+            raise LoweringError("the arena exceeds 2^31 elements: compile for a smaller batch")
+        if length is not None and length > flat.size:
+            flat = np.concatenate([flat, np.full(length - flat.size, flat[-1])])
+        return Address("constants", self.pool.add(flat.astype(np.int32)))
+
+    def constant(self, values: np.ndarray) -> Address:
+        """Store an array as it is; its address."""
+        return Address("constants", self.pool.add(values))
+
+    def call(self, kernel: Kernel, arguments: Mapping[str, Address], record: KernelRecord) -> KernelCall:
+        """The call of a kernel with arguments by name."""
+        missing = [name for name in kernel.parameters if name not in arguments]
+        if missing:
+            raise LoweringError(f"{kernel.name}: no argument for {', '.join(missing)}")
+        return KernelCall(kernel.name, kernel.func, tuple(arguments[n] for n in kernel.parameters), record)

@@ -1,0 +1,109 @@
+"""Dense and grouped convolutions of any kernel, and matrix multiplications, as indexed convolutions.
+
+`y[o, p] = sum_{c,t} w[o, c, t] x[c, p * stride + t]` becomes a sum over virtual channels (c, t) read at
+`ct[c, t] + pt[p]`; channels of zeros drop out, and so do their weights.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+import schedules
+from schedules.workload import IndexedConv
+
+from ..channel_view import ChannelView
+from ..compiled import KernelRecord
+from ..placement import Blocked
+from ..stage import Stage
+from .context import ARENA, KernelCall, LoweringContext
+from .operands import epilogue_arguments, epilogue_of, output_arguments, spread_rows
+from .steps import StageStep
+
+
+def lower_convolution(context: LoweringContext, step: StageStep, record: KernelRecord) -> KernelCall:
+    """The kernel call of a convolution stage."""
+    stage, view, operands, output = step.stage, step.view, step.operands, step.output
+    offsets, weights = _dense(stage, view, output) if stage.groups == 1 else _grouped(stage, view, output)
+    n, _, rows, columns = stage.shape
+    workload = IndexedConv(
+        virtual_channels=offsets.shape[1],
+        blocks=output.blocks,
+        lanes=output.extent.lanes,
+        pixels=n * rows * columns,
+        tables=offsets.shape[0],
+        epilogue=epilogue_of(stage.epilogue, operands),
+    )
+    kernel = context.kernel(workload)
+    arguments = {
+        "x": ARENA,
+        "ct": context.table(offsets),
+        "pt": context.table(view.pixels(stage.window, rows, columns), kernel.padded_pixels),
+        "k": context.constant(schedules.pack_weights(kernel, weights)),
+        **output_arguments(context, output, kernel.padded_pixels),
+        **epilogue_arguments(context, stage.epilogue, operands, output, kernel.padded_pixels),
+    }
+    return context.call(kernel, arguments, record)
+
+
+def _virtual_order(channels: int, taps: int, lanes: int) -> tuple[np.ndarray, np.ndarray]:
+    """The order of the reduction: a block's channels for one tap, then its next tap, then the next block.
+
+    A block's lanes share a cache line per pixel. Returns (channel, tap) of every virtual channel.
+    """
+    channel = np.arange(channels)[:, None] + np.zeros(taps, np.int64)[None, :]
+    tap = np.zeros(channels, np.int64)[:, None] + np.arange(taps)[None, :]
+    order = np.lexsort((channel.reshape(-1), tap.reshape(-1), channel.reshape(-1) // lanes))
+    return channel.reshape(-1)[order], tap.reshape(-1)[order]
+
+
+def _dense(stage: Stage, view: ChannelView, output: Blocked) -> tuple[np.ndarray, np.ndarray]:
+    """Channel offsets [1, virtual channels] and weights [blocks * lanes, virtual channels]."""
+    assert stage.weight is not None
+    used = np.flatnonzero(view.source >= 0)
+    taps = view.tap_offsets(stage.window)
+    weight = stage.weight.reshape(stage.weight.shape[0], view.channels, len(taps))
+    if not used.size:  # everything reads zero: one virtual channel of weight zero keeps the kernel whole
+        used, weight = np.zeros(1, np.int64), np.zeros_like(weight)
+    channel, tap = _virtual_order(len(used), len(taps), view.extent.lanes)
+    offsets = view.bases()[used][channel] + taps[tap]
+    return offsets[None, :], spread_rows(weight[:, used[channel], tap], output)
+
+
+def _grouped(stage: Stage, view: ChannelView, output: Blocked) -> tuple[np.ndarray, np.ndarray]:
+    """One table per output block: the channels of all groups whose outputs lie in it, zero-weighted across.
+
+    Returns channel offsets [tables, virtual channels] and weights [blocks * lanes, virtual channels].
+    """
+    assert stage.weight is not None
+    lanes, taps = output.extent.lanes, view.tap_offsets(stage.window)
+    outputs, inputs = stage.weight.shape[0] // stage.groups, stage.weight.shape[1]
+    weight = stage.weight.reshape(stage.weight.shape[0], inputs, len(taps))
+    group_of = np.arange(stage.weight.shape[0]) // outputs
+    of_block = output.positions // lanes
+    groups = [np.unique(group_of[of_block == block]) for block in range(output.blocks)]
+    widest = max(len(g) for g in groups)
+    channel, tap = _virtual_order(inputs, len(taps), view.extent.lanes)
+    per_group = len(channel)
+    bases = view.bases()
+    offsets = np.zeros((output.blocks, widest * per_group), np.int64)
+    rows = np.zeros((output.blocks * lanes, widest * per_group), np.float32)
+    for block, members in enumerate(groups):
+        for slot, group in enumerate(members):
+            part = slice(slot * per_group, (slot + 1) * per_group)
+            offsets[block, part] = bases[group * inputs + channel] + taps[tap]
+            outs = np.flatnonzero((of_block == block) & (group_of == group))
+            rows[output.positions[outs], part] = weight[outs][:, channel, tap]
+        for slot in range(len(members), widest):
+            offsets[block, slot * per_group : (slot + 1) * per_group] = offsets[block, :per_group]
+    return _share_tables(offsets), rows
+
+
+def _share_tables(offsets: np.ndarray) -> np.ndarray:
+    """Fewer tables where runs of blocks of equal length use the same one, as in groups wider than a block."""
+    blocks = len(offsets)
+    for run in range(blocks, 1, -1):
+        if blocks % run == 0:
+            shared = offsets.reshape(blocks // run, run, -1)
+            if (shared == shared[:, :1]).all():
+                return shared[:, 0]
+    return offsets

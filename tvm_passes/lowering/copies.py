@@ -1,0 +1,142 @@
+"""Steps that only move data: layout changes at the graph's edges, halos, and movement that nothing folds.
+
+All are `Elementwise` workloads without an epilogue: a copy through two address tables.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from schedules.workload import Elementwise
+
+from ..anchor import Window
+from ..compiled import KernelRecord
+from ..index_map import IndexMap, as_4d
+from ..placement import Address, Blocked, Plain
+from .context import ARENA, KernelCall, LoweringContext
+from .operands import lane_bases
+from .steps import FillStep, GatherStep, PackStep, RepackStep, UnpackStep
+
+ITEM = 4
+"""Bytes of the only element type that is copied so far, float32."""
+
+
+def lower_pack(context: LoweringContext, step: PackStep, record: KernelRecord) -> KernelCall:
+    """Plain to blocked. A planar tensor is copied in rows: there, a row is the vector."""
+    output, geometry = step.output, step.output.geometry
+    n, channels, rows, columns = as_4d(step.source.shape)
+    plane = rows * columns
+    bases = np.arange(channels) * plane
+    batch = np.arange(n) * channels * plane
+    source = address_of(context, step.source)
+    if output.extent.lanes == 1:
+        starts = (batch[:, None] + np.arange(rows)[None, :] * columns).reshape(-1)
+        targets = geometry.offset(np.arange(n)[:, None], np.arange(rows)[None, :], 0).reshape(-1)
+        workload = Elementwise(blocks=channels, lanes=columns, pixels=n * rows)
+        tables = {"xb": bases, "xp": starts, "yo": output.channel_base(output.positions), "yp": targets}
+        return _copy(context, workload, source, ARENA, tables, record)
+    lanes = np.zeros(output.blocks * output.extent.lanes, np.int64)
+    lanes[output.positions] = bases
+    workload = Elementwise(output.blocks, output.extent.lanes, n * plane, access="lane")
+    starts = (batch[:, None] + np.arange(plane)[None, :]).reshape(-1)
+    tables = {"xl": lanes, "xp": starts, "yo": _blocks(output), "yp": geometry.pixels()}
+    return _copy(context, workload, source, ARENA, tables, record)
+
+
+def lower_unpack(context: LoweringContext, step: UnpackStep, record: KernelRecord) -> KernelCall:
+    """Blocked, through a view, to plain."""
+    n, channels, rows, columns = as_4d(step.output.shape)
+    plane = rows * columns
+    targets = (np.arange(n)[:, None] * channels * plane + np.arange(plane)[None, :]).reshape(-1)
+    tables = {
+        "xb": step.view.bases(),
+        "xp": step.view.pixels(Window(), rows, columns),
+        "yo": np.arange(channels) * plane,
+        "yp": targets,
+    }
+    workload = Elementwise(blocks=channels, lanes=1, pixels=n * plane)
+    return _copy(context, workload, ARENA, address_of(context, step.output), tables, record)
+
+
+def lower_repack(context: LoweringContext, step: RepackStep, record: KernelRecord) -> KernelCall:
+    """Blocked, through a view, to blocked."""
+    output = step.output
+    extent = output.extent
+    workload = Elementwise(
+        output.blocks, extent.lanes, extent.batch * extent.rows * extent.columns, access="lane"
+    )
+    tables = {
+        "xl": lane_bases(step.view, output),
+        "xp": step.view.pixels(Window(), extent.rows, extent.columns),
+        "yo": _blocks(output),
+        "yp": output.geometry.pixels(),
+    }
+    return _copy(context, workload, ARENA, ARENA, tables, record)
+
+
+def lower_fill(context: LoweringContext, step: FillStep, record: KernelRecord) -> KernelCall | None:
+    """The halo of one tensor from its own elements; None if nobody reads a halo."""
+    geometry, extent = step.tensor.geometry, step.tensor.extent
+    sizes = (extent.batch, extent.rows, extent.columns)
+    halos = (geometry.halo.batch, geometry.halo.rows, geometry.halo.columns)
+    axes = [np.arange(-h[0], size + h[1]) for h, size in zip(halos, sizes, strict=True)]
+    n, y, x = (a.reshape(-1) for a in np.meshgrid(*axes, indexing="ij"))
+    outside = (n < 0) | (n >= sizes[0]) | (y < 0) | (y >= sizes[1]) | (x < 0) | (x >= sizes[2])
+    if not outside.any():
+        return None
+    target = [c[outside] for c in (n, y, x)]
+    if extent.border == "wrap":
+        source = [c % size for c, size in zip(target, sizes, strict=True)]
+    else:
+        source = [c.clip(0, size - 1) for c, size in zip(target, sizes, strict=True)]
+    blocks = _blocks(step.tensor)
+    workload = Elementwise(len(blocks), extent.lanes, len(target[0]))
+    tables = {"xb": blocks, "xp": geometry.offset(*source), "yo": blocks, "yp": geometry.offset(*target)}
+    return _copy(context, workload, ARENA, ARENA, tables, record)
+
+
+def lower_gather(context: LoweringContext, step: GatherStep, record: KernelRecord) -> KernelCall:
+    """Any index map, element by element. Sources lie in the arena, whose first element is zero."""
+    index_map = step.index_map
+    assert isinstance(index_map, IndexMap)
+    sources = [address_of(context, source) for source in step.sources]
+    base = ARENA if len({s.region for s in sources} | {"arena"}) == 1 else sources[0]
+    starts = [s.offset // ITEM - base.offset // ITEM for s in sources]
+    coordinates = [
+        np.arange(1, np.prod(s) + 1, dtype=np.int64).reshape(s) + start
+        for s, start in zip(index_map.sources, starts, strict=True)
+    ]
+    reads = index_map.apply(coordinates).reshape(-1)
+    elements = np.where(reads == 0, 0, reads - 1)
+    workload = Elementwise(blocks=1, lanes=1, pixels=len(elements))
+    tables = {"xb": np.zeros(1), "xp": elements, "yo": np.zeros(1), "yp": np.arange(len(elements))}
+    return _copy(context, workload, base, address_of(context, step.output), tables, record)
+
+
+def address_of(context: LoweringContext, tensor: Plain) -> Address:
+    """Where a plain tensor lies; a constant is stored on the way."""
+    tensor = tensor.root or tensor
+    if tensor.value is not None:
+        return context.constant(tensor.value)
+    assert tensor.address is not None, f"{tensor.name} was never placed"
+    return tensor.address
+
+
+def _blocks(tensor: Blocked) -> np.ndarray:
+    return tensor.block_base(np.arange(tensor.blocks))
+
+
+def _copy(
+    context: LoweringContext,
+    workload: Elementwise,
+    source: Address,
+    target: Address,
+    tables: dict[str, np.ndarray],
+    record: KernelRecord,
+) -> KernelCall:
+    kernel = context.kernel(workload)
+    arguments = {"x": source, "y": target}
+    for name, table in tables.items():
+        length = kernel.padded_pixels if name in ("xp", "yp") else None
+        arguments[name] = context.table(table, length)
+    return context.call(kernel, arguments, record)

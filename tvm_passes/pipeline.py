@@ -1,0 +1,125 @@
+"""The order of the passes, stated once.
+
+    canonicalize   one form per operator; normalisations and scales folded into weights
+    recognize      movement-only subgraphs → index maps
+    commute        element-wise operators go in front of the maps they follow
+    fuse           anchor + epilogue = one stage
+    fold           index maps → the reads of stages
+    lower          arena, kernels, program
+
+Up to `lower` the module is valid, executable Relax.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import attrs
+import tvm
+from tvm.ir import IRModule
+
+import schedules
+
+from .canonicalize import canonicalize
+from .commute import commute
+from .compiled import Compiled
+from .fold import fold
+from .fuse import fuse
+from .lower import Lowered, lower
+from .recognize import recognize
+from .report import Report
+from .verify import verify_same
+
+
+class PassError(Exception):
+    """A pass that is not known, or whose output is wrong; the message names it."""
+
+
+@attrs.frozen
+class PipelineOptions:
+    """How to compile.
+
+    threads:         threads the program may use.
+    opt_level:       0 turns off everything that is not needed for correctness (commute, fold).
+    disabled_passes: passes by name that are left out.
+    verify_passes:   run the module before and after every pass on random inputs and compare.
+    dump_ir:         directory for the module after every pass, or None.
+    node_of_var:     names of the model's nodes by names of the variables they became.
+    """
+
+    threads: int = 1
+    opt_level: int = 3
+    disabled_passes: tuple[str, ...] = ()
+    verify_passes: bool = False
+    dump_ir: Path | None = None
+    node_of_var: Mapping[str, str] = attrs.field(factory=dict)
+
+
+REQUIRED_PASSES = ("canonicalize", "fuse", "lower")
+OPTIONAL_PASSES = ("recognize", "commute", "fold")
+PASSES = ("canonicalize", "recognize", "commute", "fuse", "fold", "lower")
+
+
+def compile_module(mod: IRModule, target: tvm.target.Target, options: PipelineOptions) -> Compiled:
+    """Compile `main` of a Relax module with bound parameters and static shapes.
+
+    Raises PassError for an unknown or indispensable disabled pass and for a failed verification,
+    LoweringError for an operator that has no kernel.
+    """
+    _check_disabled(options)
+    report = Report()
+    relax_passes: dict[str, Callable[[IRModule], IRModule]] = {
+        "canonicalize": canonicalize,
+        "recognize": lambda m: recognize(m, report),
+        "commute": commute,
+        "fuse": fuse,
+        "fold": lambda m: fold(m, report),
+    }
+    times: dict[str, float] = {}
+    for number, (name, relax_pass) in enumerate(relax_passes.items()):
+        if name in options.disabled_passes or (options.opt_level == 0 and name in OPTIONAL_PASSES):
+            continue
+        started = time.perf_counter()
+        changed = relax_pass(mod)
+        times[name] = time.perf_counter() - started
+        if options.verify_passes:
+            difference = verify_same(mod, changed)
+            if difference is not None:
+                raise PassError(f"pass {name} changes what the module computes: {difference}")
+        mod = changed
+        _dump(options, number, name, mod)
+    started = time.perf_counter()
+    lowered = lower(mod, target, options.threads, options.node_of_var)
+    times["lower"] = time.perf_counter() - started
+    _dump(options, len(relax_passes), "lower", lowered.module)
+    started = time.perf_counter()
+    library = tvm.compile(lowered.module, target=target, tir_pipeline=schedules.PIPELINE_NAME)
+    times["build"] = time.perf_counter() - started
+    return _compiled(library, lowered, report, times)
+
+
+def _compiled(library: object, lowered: Lowered, report: Report, times: Mapping[str, float]) -> Compiled:
+    return Compiled(
+        library=library,
+        constants=lowered.constants,
+        arena_bytes=lowered.arena_bytes,
+        steps=lowered.steps,
+        index_maps=tuple(report.index_maps),
+        pass_times=times,
+    )
+
+
+def _check_disabled(options: PipelineOptions) -> None:
+    for name in options.disabled_passes:
+        if name in REQUIRED_PASSES:
+            raise PassError(f"pass {name} cannot be disabled")
+        if name not in OPTIONAL_PASSES:
+            raise PassError(f"there is no pass {name}; passes that can be disabled: {', '.join(OPTIONAL_PASSES)}")
+
+
+def _dump(options: PipelineOptions, number: int, name: str, mod: IRModule) -> None:
+    if options.dump_ir is not None:
+        options.dump_ir.mkdir(parents=True, exist_ok=True)
+        (options.dump_ir / f"{number:02d}-{name}.py").write_text(mod.script())

@@ -1,0 +1,288 @@
+"""The tensors of a program while it is planned: in which layouts each exists, and what was done to get there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import attrs
+import numpy as np
+from tvm.ir import Expr, GenericConst, Var
+
+from .anchor import Window
+from .arena import Lifetime, allocate
+from .channel_view import ChannelView
+from .geometry import Border, Extent
+from .index_map import IndexMap, as_4d
+from .lowering.context import LoweringError
+from .lowering.steps import (
+    FillStep,
+    GatherStep,
+    GenericStep,
+    PackStep,
+    RepackStep,
+    StageStep,
+    Step,
+    UnpackStep,
+)
+from .placement import Address, Blocked, BlockedMemory, Plain, natural_positions
+from .relax_values import constant_of, dtype_of, shape_of
+from .stage import Read
+from .translation import translation_of
+
+ZERO_BYTES = 64
+"""The arena starts with a cache line of zeros: what gathers read where a map reads nothing."""
+
+
+class Tensors:
+    """Every variable's tensors by layout; asking for a layout appends the step that makes it."""
+
+    def __init__(self, lanes: int) -> None:
+        self.lanes = lanes
+        self.steps: list[Step] = []
+        self.memories: dict[Extent, BlockedMemory] = {}
+        self.plain: dict[Var, Plain] = {}
+        self.blocked: dict[Var, Blocked] = {}
+        self.maps: dict[Var, Read] = {}
+        self.tuples: dict[Var, tuple[Expr, ...]] = {}
+        self.borders: dict[Var, Border] = {}
+        self.planar: set[Var] = set()
+        self.arena_bytes = 0
+        self._bordered: dict[tuple[Blocked, Border], Blocked] = {}
+        self._constants: dict[Expr, Plain] = {}
+        self._pinned: set[Plain] = set()
+
+    # --- making tensors ---------------------------------------------------------------------
+
+    def append(self, step: Step) -> None:
+        """Add a step at the end of the program."""
+        self.steps.append(step)
+
+    def memory(self, extent: Extent) -> BlockedMemory:
+        """The memory that holds the tensors of an extent."""
+        return self.memories.setdefault(extent, BlockedMemory(extent))
+
+    def new_blocked(
+        self, name: str, plane: tuple[int, int, int], border: Border, positions: np.ndarray, blocks: int,
+        lanes: int | None = None,
+    ) -> Blocked:  # fmt: skip
+        """A blocked tensor over a plane (N, H, W), not yet placed."""
+        extent = Extent(*plane, lanes or self.lanes, border)
+        return Blocked(name, extent, positions, blocks, memory=self.memory(extent))
+
+    def new_plain(self, var: Var) -> Plain:
+        """A plain tensor for a variable."""
+        self.plain[var] = Plain(var.name, shape_of(var), dtype_of(var))
+        return self.plain[var]
+
+    def alias(self, var: Var, source: Plain, shape: tuple[int, ...]) -> None:
+        """The variable is the source under another shape."""
+        self.plain[var] = attrs.evolve(source, shape=shape, root=source.root or source)
+
+    def border_of(self, var: Var) -> Border:
+        """What the halo of a variable's tensor holds."""
+        return self.borders.get(var, "zero")
+
+    def define_blocked(self, var: Var, tensor: Blocked) -> None:
+        """The variable is this tensor; a halo that is not zero is filled at once."""
+        self.blocked[var] = tensor
+        if tensor.extent.border != "zero":
+            self.append(FillStep(tensor))
+
+    def define_item(self, var: Var, whole: Expr, index: int) -> None:
+        """The variable is one field of a tuple."""
+        field = self.tuples[whole][index]
+        if field in self.blocked:
+            self.blocked[var] = self.blocked[field]
+        else:
+            self.plain[var] = self.plain_of(field)
+
+    # --- asking for a layout ----------------------------------------------------------------
+
+    def blocked_of(self, var: Var) -> Blocked:
+        """The variable in blocked layout (planar for an input that only convolutions read)."""
+        if var in self.blocked:
+            return self.blocked[var]
+        if dtype_of(var) != "float32":
+            raise LoweringError(f"{var.name}: {dtype_of(var)} has no blocked layout")
+        n, channels, rows, columns = as_4d(shape_of(var))
+        if var in self.maps and not isinstance(translation_of(self._map(var)), str):
+            tensor, _ = self.repacked(self.view(self.maps[var]))
+        else:
+            lanes = 1 if var in self.planar else self.lanes
+            positions, blocks = natural_positions(channels, lanes)
+            plane = (n, rows, columns)
+            tensor = self.new_blocked(var.name, plane, self.border_of(var), positions, blocks, lanes)
+            self.append(PackStep(self.plain_of(var), tensor))
+        self.define_blocked(var, tensor)
+        return tensor
+
+    def plain_of(self, value: Expr) -> Plain:
+        """The value in plain layout."""
+        if isinstance(value, GenericConst):
+            if value not in self._constants:
+                array = constant_of(value)
+                assert array is not None
+                self._constants[value] = Plain("constant", array.shape, str(array.dtype), value=array)
+            return self._constants[value]
+        if value in self.plain:
+            return self.plain[value]
+        result = Plain(value.name, shape_of(value), dtype_of(value))
+        self._write_plain(value, result)
+        self.plain[value] = result
+        return result
+
+    def _write_plain(self, var: Var, result: Plain) -> None:
+        read = self.maps.get(var)
+        if read is not None and isinstance(translation_of(self._map(var)), str):
+            sources = tuple(self._in_arena(self.plain_of(s)) for s in read.sources)
+            self.append(GatherStep(self._map(var), sources, result))
+        else:
+            view = self.view(read or Read((var,)))
+            view.require_halo(Window(), view.plane[1], view.plane[2])
+            view.memory.needs_zeros |= view.has_zeros
+            self.append(UnpackStep(view, result))
+
+    def deliver(self, value: Expr, address: Address) -> None:
+        """Bring a value to an output of the program."""
+        known = self.plain.get(value) if isinstance(value, Var) else None
+        root = None if known is None else known.root or known
+        if root is not None and root.address is None and root not in self._pinned:
+            root.address = address
+        elif isinstance(value, Var) and value not in self.plain:
+            self._write_plain(value, Plain(value.name, shape_of(value), dtype_of(value), address))
+        else:
+            self._copy(self.plain_of(value), address)
+
+    def _copy(self, source: Plain, address: Address | None = None) -> Plain:
+        """A copy of a plain tensor, at an address or placed later."""
+        copy = attrs.evolve(source, address=address, root=None, value=None)
+        words = -(-source.bytes // 4)
+        self.append(GatherStep(IndexMap.identity(as_4d((1, words))), (source,), copy))
+        return copy
+
+    def _in_arena(self, tensor: Plain) -> Plain:
+        """The tensor itself if it lies in the arena for good, else a copy that does."""
+        root = tensor.root or tensor
+        if root.address is not None or root.value is not None:
+            return self._copy(tensor)
+        self._pinned.add(root)
+        return tensor
+
+    def _map(self, var: Var) -> IndexMap:
+        index_map = self.maps[var].map
+        assert index_map is not None
+        return index_map
+
+    # --- views ------------------------------------------------------------------------------
+
+    def view(self, read: Read) -> ChannelView:
+        """An operand as a view of blocked tensors. The map must be a translation."""
+        if read.map is None:
+            tensor = self.blocked_of(read.sources[0])
+            return ChannelView.whole(tensor, self.memory(tensor.extent))
+        translation = translation_of(read.map)
+        if isinstance(translation, str):
+            raise LoweringError(f"a map that is no translation was folded: {translation}")
+        reads = translation.channels
+        moves = not read.map.is_channels_only
+        tensors = [self.blocked_of(source) for source in read.sources]
+        if moves or len({t.extent for t in tensors}) > 1:
+            tensors = [self._with_border(t, translation.border) for t in tensors]
+        zero = np.array([r is None for r in reads])
+        source = np.array([-1 if r is None else r.source for r in reads], np.int64)
+        channel = np.array([0 if r is None else r.channel for r in reads], np.int64)
+        position = np.zeros(len(reads), np.int64)
+        for index, tensor in enumerate(tensors):
+            position[source == index] = tensor.positions[channel[source == index]]
+        offset = np.array([(0, 0, 0) if r is None else r.offset for r in reads], np.int64)
+        offset[zero] = 0
+        n, _, rows, columns = read.map.output
+        memory = self.memory(tensors[0].extent)
+        return ChannelView(
+            tuple(tensors), memory, source, position, offset, translation.stride, (n, rows, columns)
+        )
+
+    def repacked(
+        self, view: ChannelView, positions: np.ndarray | None = None, blocks: int | None = None
+    ) -> tuple[Blocked, BlockedMemory]:
+        """A copy of what a view shows, as a tensor of its own."""
+        if positions is None or blocks is None:
+            positions, blocks = natural_positions(view.channels, self.lanes)
+        copy = self.new_blocked("copy", view.plane, "zero", positions, blocks)
+        view.require_halo(Window(), view.plane[1], view.plane[2])
+        view.memory.needs_zeros |= view.has_zeros
+        self.append(RepackStep(view, copy))
+        return copy, self.memory(copy.extent)
+
+    def _with_border(self, tensor: Blocked, border: Border) -> Blocked:
+        """The tensor, or a copy of it whose halo holds this border."""
+        if tensor.extent.border == border and tensor.extent.lanes in (1, self.lanes):
+            return tensor
+        if (tensor, border) not in self._bordered:
+            e = tensor.extent
+            copy = self.new_blocked(
+                tensor.name, (e.batch, e.rows, e.columns), border, tensor.positions, tensor.blocks, e.lanes
+            )
+            self.append(RepackStep(ChannelView.whole(tensor, self.memory(e)), copy))
+            self._bordered[tensor, border] = copy
+            if border != "zero":
+                self.append(FillStep(copy))
+        return self._bordered[tensor, border]
+
+    # --- placing ----------------------------------------------------------------------------
+
+    def place(self) -> None:
+        """Lay out the arena: lifetimes overlaid within each memory, memories one after the other."""
+        spans = self._spans()
+        end = ZERO_BYTES
+        for extent, memory in sorted(self.memories.items(), key=lambda item: attrs.astuple(item[0])):
+            residents = [t for t in spans if isinstance(t, Blocked) and t.extent == extent]
+            lifetimes = [Lifetime(t.blocks, *spans[t]) for t in residents]
+            offsets, memory.planes = allocate(lifetimes)
+            for tensor, offset in zip(residents, offsets, strict=True):
+                tensor.first_plane = offset
+            if memory.needs_zeros:
+                memory.zero_plane = memory.planes
+                memory.planes += 1
+            memory.base = end // 4
+            end += _aligned(memory.planes * memory.geometry.plane * 4)
+        loose = [t for t in spans if isinstance(t, Plain) and t.address is None and t.value is None]
+        offsets, size = allocate([Lifetime(_aligned(t.bytes), *spans[t]) for t in loose])
+        for plain, offset in zip(loose, offsets, strict=True):
+            plain.address = Address("arena", end + offset)
+        self.arena_bytes = end + size
+
+    def _spans(self) -> dict[Blocked | Plain, tuple[int, int]]:
+        """First and last step of every tensor that a step touches."""
+        spans: dict[Blocked | Plain, tuple[int, int]] = {}
+        for index, step in enumerate(self.steps):
+            for tensor in _touched(step):
+                key = (tensor.root or tensor) if isinstance(tensor, Plain) else tensor
+                first, _ = spans.get(key, (index, index))
+                spans[key] = (first, index)
+        return spans
+
+
+def _aligned(size: int) -> int:
+    return -(-size // ZERO_BYTES) * ZERO_BYTES
+
+
+def _touched(step: Step) -> Iterator[Blocked | Plain]:
+    """The tensors a step reads or writes."""
+    if isinstance(step, StageStep):
+        yield from step.view.tensors
+        for operand in step.operands:
+            if operand is not None:
+                yield from operand.view.tensors
+        yield step.output
+    elif isinstance(step, PackStep):
+        yield from (step.source, step.output)
+    elif isinstance(step, UnpackStep | RepackStep):
+        yield from step.view.tensors
+        yield step.output
+    elif isinstance(step, FillStep):
+        yield step.tensor
+    elif isinstance(step, GatherStep):
+        yield from (*step.sources, step.output)
+    elif isinstance(step, GenericStep):
+        yield from (*step.inputs, *step.outputs)

@@ -1,0 +1,47 @@
+"""Checking a pass by running the module before and after it."""
+
+from __future__ import annotations
+
+import numpy as np
+import tvm
+from tvm import relax
+from tvm.ir import IRModule
+
+from . import apply_index_map as _registers_index_map  # noqa: F401
+from .relax_values import dtype_of, shape_of
+
+TOLERANCE = {"float32": 1e-4, "float16": 1e-2}
+"""Largest |difference| over largest |value| that counts as the same; anything else must be equal."""
+
+
+def verify_same(before: IRModule, after: IRModule, seed: int = 0) -> str | None:
+    """Run `main` of both on the same random inputs; what differs, or None."""
+    generator = np.random.default_rng(seed)
+    inputs = []
+    for param in before["main"].params:
+        array = generator.standard_normal(shape_of(param))
+        inputs.append(tvm.runtime.tensor(array.astype(dtype_of(param))))
+    expected, actual = run_module(before, inputs), run_module(after, inputs)
+    if len(expected) != len(actual):
+        return f"{len(expected)} outputs became {len(actual)}"
+    for index, (want, got) in enumerate(zip(expected, actual, strict=True)):
+        if want.shape != got.shape:
+            return f"output {index} of shape {want.shape} became {got.shape}"
+        error = np.abs(want.astype(np.float64) - got.astype(np.float64)).max(initial=0)
+        scale = np.abs(want.astype(np.float64)).max(initial=0) or 1.0
+        if error > TOLERANCE.get(str(want.dtype), 0.0) * scale:
+            return f"output {index} differs by {error:.3g} of {scale:.3g}"
+    return None
+
+
+def run_module(mod: IRModule, inputs: list[tvm.runtime.Tensor]) -> list[np.ndarray]:
+    """Compile `main` with TVM's default pipeline and run it; the outputs, tuples flattened."""
+    mod = relax.transform.DecomposeOpsForInference()(mod)
+    machine = relax.VirtualMachine(tvm.compile(mod, target=tvm.target.Target("llvm")), tvm.cpu())
+    return _flatten(machine["main"](*inputs))
+
+
+def _flatten(value: object) -> list[np.ndarray]:
+    if hasattr(value, "numpy"):
+        return [value.numpy()]
+    return [array for field in value for array in _flatten(field)]  # type: ignore[attr-defined]
