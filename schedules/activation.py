@@ -15,7 +15,7 @@ from tvm import tirx
 
 Expr = Any
 
-_EXP_LOWEST, _EXP_HIGHEST = -87.33654, 88.37626
+_EXP_LOWEST, _EXP_HIGHEST = -86.6, 88.72283
 _LOG2_HIGH, _LOG2_LOW = 0.693359375, -2.12194440e-4
 _EXP_POLYNOMIAL = (
     1.9875691500e-4,
@@ -82,8 +82,9 @@ def _finite_exp(x: Expr) -> Expr:
 
     def scaled(rest: Expr, power: Expr) -> Expr:
         polynomial = _horner(rest, _EXP_POLYNOMIAL) * (rest * rest) + rest + constant(1.0)
-        exponent = (tirx.Cast("int32", power) + 127) << 23
-        return polynomial * tirx.reinterpret("float32", exponent)
+        # 2**power as 2 * 2**(power - 1): 2**128 is beyond float32, though products with it are not.
+        exponent = (tirx.Cast("int32", power) + 126) << 23
+        return polynomial * constant(2.0) * tirx.reinterpret("float32", exponent)
 
     def reduced(x: Expr, power: Expr) -> Expr:
         rest = x - power * constant(_LOG2_HIGH) - power * constant(_LOG2_LOW)
@@ -137,8 +138,9 @@ def gelu(x: Expr) -> Expr:
 
 def gelu_tanh(x: Expr) -> Expr:
     """GELU's tanh form (Hendrycks and Gimpel, 2016)."""
-    inner = constant(math.sqrt(2.0 / math.pi)) * (x + constant(0.044715) * x * x * x)
-    return constant(0.5) * x * (constant(1.0) + tanh(inner))
+    # 0.5 * (1 + tanh(z)) = sigmoid(2 z)
+    inner = constant(math.sqrt(8.0 / math.pi)) * (x + constant(0.044715) * x * x * x)
+    return x * sigmoid(inner)
 
 
 def power(x: Expr, exponent: float) -> Expr:

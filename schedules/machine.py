@@ -14,7 +14,7 @@ class MachineParameters:
 
     lanes:            float32 values in one vector register.
     vector_registers: architectural vector registers.
-    address_registers: general-purpose registers a loop can use for addresses.
+    address_registers: general-purpose registers a reduction loop has for the addresses of its pixels.
     fma_ports:        full-width fused multiply-adds started in a cycle.
     load_ports:       full-width vector loads started in a cycle.
     fma_latency:      cycles until a dependent multiply-add can start.
@@ -30,7 +30,7 @@ class MachineParameters:
     load_ports: int
     fma_latency: int = 4
     has_fma: bool = True
-    address_registers: int = 13
+    address_registers: int = 10
     l1_bytes: int = 32 * 1024
     l2_bytes: int = 512 * 1024
     cache_line: int = 64

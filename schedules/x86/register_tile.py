@@ -1,15 +1,25 @@
-"""Analytic choice of the indexed convolution's decisions."""
+"""Analytic choice of the indexed convolution's decisions: modelled cycles, the fewest wins."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import attrs
 
 from schedules.machine import MachineParameters
-from schedules.template import Decisions, largest_divisor, tiles
 from schedules.parallelism import worth_threads
+from schedules.template import Decisions, ScheduleError, largest_divisor, tiles
 from schedules.workload import IndexedConv
 
 _LARGEST_UNROLL = 4
+_STEP_OVERHEAD = 0.25
+"""Cycles of a reduction step besides loads and arithmetic: its table entry and share of the loop."""
+_TILE_OVERHEAD = 15.0
+"""Cycles to start and leave the reduction of a tile."""
+_ADDRESS_OVERHEAD = 1.5
+"""Cycles per tile to fetch one pixel's read and write offsets."""
+_STORE_OVERHEAD = 1.5
+"""Cycles per tile for the epilogue and store of one vector."""
 
 
 @attrs.frozen
@@ -20,50 +30,73 @@ class RegisterTile:
     blocks: int
     vectors: int
 
-    def fits(self, machine: MachineParameters) -> bool:
-        """Accumulators and one step's weights, and a product if multiply and add are two instructions."""
-        weights = self.blocks * self.vectors
-        spare = 0 if machine.has_fma and machine.lanes == 16 else 1
-        return self.pixels * weights + weights + spare <= machine.vector_registers
+    @property
+    def weights(self) -> int:
+        """Weight vectors of one step of the reduction."""
+        return self.blocks * self.vectors
 
-    def cycles(self, machine: MachineParameters) -> float:
+    def fits(self, machine: MachineParameters) -> bool:
+        """Accumulators, one step's weights and scratch stay in registers, and so do the pixel addresses.
+
+        One weight vector multiplies scalars straight from memory (AVX-512) or broadcast one after the
+        other; several share each broadcast. More pixels than address registers are bearable only in a
+        column of one weight vector, whose addresses are reloaded in the shadow of the arithmetic.
+        """
+        embedded = machine.lanes == 16 and self.weights == 1
+        scratch = (0 if embedded else 1) + (0 if machine.has_fma else 1)
+        if self.pixels > machine.address_registers and not embedded:
+            return False
+        return self.pixels * self.weights + self.weights + scratch <= machine.vector_registers
+
+    def step_cycles(self, machine: MachineParameters) -> float:
         """Of one step of the reduction: the busiest of arithmetic, loads and dependency chains."""
-        weights = self.blocks * self.vectors
-        arithmetic = self.pixels * weights / machine.fma_ports
-        embedded = machine.lanes == 16
-        # AVX-512 broadcasts inside the multiply-add, once per use; older sets once per pixel.
-        broadcasts = self.pixels * (weights if embedded else 1)
-        loads = (weights + broadcasts * 0.5) / machine.load_ports
-        return max(arithmetic, loads, machine.fma_latency) + 0.25
+        arithmetic = self.pixels * self.weights / machine.fma_ports
+        spilled = max(0, self.pixels - machine.address_registers)
+        loads = self.weights / machine.load_ports + (self.pixels + spilled) / 2
+        return max(arithmetic, loads, machine.fma_latency) + _STEP_OVERHEAD + 0.03 * spilled
+
+    def cycles(self, machine: MachineParameters, steps: int) -> float:
+        """Of one tile, from its addresses to its stores."""
+        fixed = _TILE_OVERHEAD + _ADDRESS_OVERHEAD * self.pixels + _STORE_OVERHEAD * self.pixels * self.weights
+        return steps * self.step_cycles(machine) + fixed
+
+
+def _candidates(workload: IndexedConv, machine: MachineParameters) -> Iterator[RegisterTile]:
+    vectors = max(1, workload.lanes // machine.lanes)
+    group = workload.blocks // workload.tables
+    for blocks in range(1, min(workload.blocks, machine.vector_registers) + 1):
+        if workload.tables > 1 and group % blocks:
+            continue  # All blocks of a tile read through the same table.
+        for pixels in range(1, min(workload.pixels, machine.vector_registers) + 1):
+            tile = RegisterTile(pixels, blocks, vectors)
+            if tile.fits(machine):
+                yield tile
+
+
+def _total_cycles(workload: IndexedConv, tile: RegisterTile, machine: MachineParameters) -> float:
+    """Of the whole output, remainders included."""
+    return sum(
+        (blocks // o) * (pixels // p) * RegisterTile(p, o, tile.vectors).cycles(machine, workload.virtual_channels)
+        for _, blocks, o in tiles(workload.blocks, tile.blocks)
+        for _, pixels, p in tiles(workload.pixels, tile.pixels)
+    )
 
 
 def default_decisions(workload: IndexedConv, machine: MachineParameters, threads: int) -> Decisions:
-    """The register tile with the fewest modelled cycles over the whole output, remainders included."""
-    vectors = max(1, workload.lanes // machine.lanes)
-    blocks_of_table = workload.blocks // workload.tables
-    best: tuple[float, int, int, int] | None = None
-    for block_tile in range(1, machine.vector_registers):
-        if workload.tables > 1 and blocks_of_table % block_tile:
-            continue
-        for pixel_tile in range(1, machine.vector_registers):
-            if not RegisterTile(pixel_tile, block_tile, vectors).fits(machine):
-                break
-            if block_tile > workload.blocks or pixel_tile > workload.pixels:
-                break
-            cost = sum(
-                (blocks // o_tile) * (pixels // p_tile) * RegisterTile(p_tile, o_tile, vectors).cycles(machine)
-                for _, blocks, o_tile in tiles(workload.blocks, block_tile)
-                for _, pixels, p_tile in tiles(workload.pixels, pixel_tile)
-            )
-            candidate = (cost, block_tile, -pixel_tile, pixel_tile)
-            best = min(best, candidate) if best else candidate
-    assert best is not None
-    cycles, block_tile, _, pixel_tile = best
+    """The register tile with the fewest modelled cycles; the loop order that re-reads less from afar.
+
+    Raises ScheduleError if not even one accumulator fits, which only a channel block wider than the
+    register file could cause.
+    """
+    costs = {tile: _total_cycles(workload, tile, machine) for tile in _candidates(workload, machine)}
+    if not costs:
+        raise ScheduleError(f"channel blocks of {workload.lanes} lanes do not fit the registers")
+    tile = min(costs, key=lambda tile: (costs[tile], tile.pixels))
     weight_bytes = workload.blocks * workload.lanes * workload.virtual_channels * 4
     return {
-        "pixel_tile": pixel_tile,
-        "block_tile": block_tile,
+        "pixel_tile": tile.pixels,
+        "block_tile": tile.blocks,
         "unroll": largest_divisor(workload.virtual_channels, _LARGEST_UNROLL),
         "pixels_outer": int(weight_bytes <= machine.l2_bytes // 2),
-        "parallel": int(worth_threads(cycles * workload.virtual_channels, threads)),
+        "parallel": int(worth_threads(costs[tile], threads)),
     }
