@@ -123,7 +123,8 @@ def _entry(name: str) -> Entry:
     if base in _SHIFTRESNET_BLOCKS:
         network = partial(shiftresnet, blocks_per_stage=_SHIFTRESNET_BLOCKS[base], expansion=expansion)
         parameters = _SHIFTRESNET_PARAMETERS[base].get(expansion)
-        return Entry(network, Published(parameters, None, f"{SHIFT_PAPER}, ShiftResNet on CIFAR"), (3, 32, 32))
+        figures = Published(parameters, None, f"{SHIFT_PAPER}, ShiftResNet on CIFAR")
+        return Entry(network, figures, (3, 32, 32))
     close = difflib.get_close_matches(name, names(), n=3, cutoff=0.5)
     hint = f"did you mean {', '.join(close)}?" if close else f"known: {', '.join(names())}"
     raise UnknownNetwork(f"no network {name!r} in the zoo; {hint}")

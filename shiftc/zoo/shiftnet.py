@@ -4,8 +4,8 @@ Wu et al., "Shift: A Zero FLOP, Zero Parameter Alternative to Spatial Convolutio
 its CSC (Conv-Shift-Conv) and SC² modules and its table of the ShiftNet architecture. A stem
 convolution 7×7/2 is followed by four groups of modules; the first module of a group halves the
 image, with the stride on the shift, and doubles the channels by concatenating its output to the
-average-pooled input. The paper normalizes and activates before each 1×1; here that stands after it, as in the
-authors' published ShiftResNet code, at the same number of multiply-adds.
+average-pooled input. The paper normalizes and activates before each 1×1; here that stands after it,
+as in the authors' published ShiftResNet code, at the same number of multiply-adds.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Wu et al., "Shift: A Zero FLOP, Zero Parameter Alternative to Spatial Convolutions", CVPR 2018,
 the CIFAR networks in the form of the authors' published code: each 3×3 pair of ResNet becomes a
-CSC module 1×1 → BN → ReLU → shift 3×3 → 1×1 (which carries the stride) → BN, with a projection shortcut where
-the shape changes; the expansion ε is the ratio of inner to output channels.
+CSC module 1×1 → BN → ReLU → shift 3×3 → 1×1 (which carries the stride) → BN, with a projection
+shortcut where the shape changes; the expansion ε is the ratio of inner to output channels.
 """
 
 from __future__ import annotations
