@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,17 +12,28 @@ from shiftc import zoo
 from shiftc.artifact import check_writable, is_artifact, read_manifest, write_artifact
 from shiftc.atomic_file import replacing
 from shiftc.build import build_program
+from shiftc.execution import RunReport, run_artifact
 from shiftc.inspection import Inspection
 from shiftc.linker import linker_for
 from shiftc.manifest import Manifest
-from shiftc.options import BenchOptions, CompileOptions, InspectOptions, RunOptions, ZooOptions
+from shiftc.options import BenchOptions, CompileOptions, InspectOptions, ZooOptions
 from shiftc.progress import Progress, silent
-from shiftc.runtime import load
 from shiftc.target import machine_of, parse_target
-from shiftc.tensors import Tensors, made_up, read_tensors, write_tensors
 
 if TYPE_CHECKING:
     from shiftc.bench.report import BenchReport
+
+
+__all__ = [
+    "CompileReport",
+    "RunReport",
+    "ZooReport",
+    "bench_model",
+    "compile_model",
+    "inspect_model",
+    "run_artifact",
+    "write_zoo",
+]
 
 
 @attrs.frozen
@@ -33,14 +43,6 @@ class CompileReport:
     artifact: Path
     manifest: Manifest
     pass_times: Mapping[str, float]
-
-
-@attrs.frozen
-class RunReport:
-    """Outputs by name; `seconds` holds one average per repeat, empty when timing was not asked for."""
-
-    outputs: Tensors
-    seconds: tuple[float, ...]
 
 
 @attrs.frozen
@@ -72,25 +74,6 @@ def compile_model(options: CompileOptions, progress: Progress = silent) -> Compi
     return CompileReport(options.output, manifest, program.compiled.pass_times)
 
 
-def run_artifact(options: RunOptions, progress: Progress = silent) -> RunReport:
-    """Runs an artifact once, and times it if asked.
-
-    Raises an ArtifactError, an InputError, InputFileError or OutputError.
-    """
-    progress("loading")
-    session = load(options.artifact)
-    if options.inputs:
-        inputs = read_tensors(options.inputs)
-    else:
-        inputs = made_up(session.signature.inputs, options.fill_mode, options.seed)
-    progress("running")
-    outputs = session.run(inputs)
-    if options.outputs:
-        write_tensors(options.outputs, outputs)
-    seconds = tuple(_average(lambda: session.run(inputs), options.number) for _ in range(options.repeat))
-    return RunReport(outputs, seconds)
-
-
 def bench_model(options: BenchOptions, progress: Progress = silent) -> BenchReport:
     """Times a model beside its peers, in turns.
 
@@ -119,10 +102,3 @@ def write_zoo(options: ZooOptions, progress: Progress = silent) -> ZooReport:
         file.write(model.SerializeToString())
     cost = zoo.count(model)
     return ZooReport(options.output, cost.parameters, cost.macs, zoo.published(options.name))
-
-
-def _average(call: Callable[[], object], number: int) -> float:
-    start = time.perf_counter()
-    for _ in range(number):
-        call()
-    return (time.perf_counter() - start) / number

@@ -1,9 +1,8 @@
-"""Which exit status an exception means; packages below shiftc know nothing of exit statuses."""
+"""Which exit status an exception of the compiler means; the packages below know nothing of exit statuses."""
 
 from __future__ import annotations
 
 from frontends import errors as model
-from shiftc.errors import ShiftcError
 from shiftc.exit_status import ExitStatus
 from shiftc.zoo import UnknownNetwork
 from tvm_passes.pipeline import PassError
@@ -27,7 +26,5 @@ _STATUSES: tuple[tuple[type[Exception], ExitStatus], ...] = (
 
 
 def status_of(error: BaseException) -> ExitStatus | None:
-    """The exit status for an error the user can cause; None for a fault in shiftc itself."""
-    if isinstance(error, ShiftcError):
-        return error.status
+    """The exit status for an error of the compiler that the user can cause; None for any other error."""
     return next((status for kind, status in _STATUSES if isinstance(error, kind)), None)

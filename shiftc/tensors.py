@@ -22,13 +22,14 @@ Tensors = dict[str, npt.NDArray[Any]]
 def read_tensors(path: Path) -> Tensors:
     """The arrays of an .npz file by name. Raises InputFileError when it is none."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise InputFileError(f"'{path}' is not an .npz file")
+        archive = np.load(path, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise InputFileError(f"'{path}' is not an .npz file")
+        with archive:
             return {name: archive[name] for name in archive.files}
     except FileNotFoundError as error:
         raise InputFileError(f"'{path}' does not exist") from error
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise InputFileError(f"'{path}' is not an .npz file: {error}") from error
 
 

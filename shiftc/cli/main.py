@@ -16,6 +16,7 @@ from shiftc.cli.inspect import inspect
 from shiftc.cli.run import run
 from shiftc.cli.terminal import Terminal
 from shiftc.cli.zoo import zoo
+from shiftc.errors import ShiftcError
 from shiftc.exit_status import ExitStatus
 
 
@@ -53,14 +54,19 @@ def entry_point() -> None:
 
 
 def _failure(error: Exception, terminal: Terminal) -> ExitStatus:
-    from shiftc.failures import status_of  # imports the compiler, which a usage error does not need
-
     if terminal.debug:
         terminal.err.print("".join(traceback.format_exception(error)), markup=False, soft_wrap=True)
-    status = status_of(error)
+    status = error.status if isinstance(error, ShiftcError) else _status_of_compiler_error(error)
     if status is not None:
         terminal.complain(str(error))
         return status
     hint = "" if terminal.debug else " (a fault in shiftc; --debug shows where)"
     terminal.complain(f"{type(error).__name__}: {error}{hint}")
     return ExitStatus.INTERNAL
+
+
+def _status_of_compiler_error(error: Exception) -> ExitStatus | None:
+    """Loads the compiler, which most failures of `shiftc run` do without."""
+    from shiftc.failures import status_of
+
+    return status_of(error)

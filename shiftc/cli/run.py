@@ -54,7 +54,7 @@ def run(
     print_top: int | None,
 ) -> None:
     """Run ARTIFACT, a directory written by `shiftc compile`."""
-    from shiftc.driver import run_artifact
+    from shiftc.execution import run_artifact
 
     options = RunOptions(
         artifact=artifact,

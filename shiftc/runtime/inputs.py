@@ -1,4 +1,4 @@
-"""Checks what a session is given against its signature."""
+"""Takes in what a session is given: checks it against the signature and puts it where kernels can read it."""
 
 from __future__ import annotations
 
@@ -7,36 +7,54 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import tvm_ffi
 
 from shiftc.errors import InputDtypeError, InputNameError, InputShapeError
 from shiftc.manifest import TensorSpec
+from shiftc.runtime.memory import aligned_empty, is_aligned
+
+_WORTH_ASKING = 1 << 15
+"""Bytes; below, copying is cheaper than asking whether it is needed."""
 
 
-def check_names(given: Mapping[str, Any], specs: tuple[TensorSpec, ...]) -> None:
-    """Raises InputNameError unless `given` has exactly the inputs of `specs`."""
-    names = [spec.name for spec in specs]
+class InputSlot:
+    """One input of the network, with a place of its own for arrays that cannot be read where they are."""
+
+    def __init__(self, spec: TensorSpec) -> None:
+        self._spec = spec
+        self._dtype = np.dtype(spec.dtype)
+        self._staged = aligned_empty(spec.shape, spec.dtype)
+        self._tensor = tvm_ffi.from_dlpack(self._staged)
+
+    def take(self, value: npt.ArrayLike) -> Any:
+        """`value` as a tensor that starts at a multiple of 64 bytes.
+
+        Raises InputDtypeError or InputShapeError when it is not what the signature says: nothing is
+        converted.
+        """
+        array = np.asarray(value)
+        spec = self._spec
+        if array.dtype != self._dtype:
+            raise InputDtypeError(f"input '{spec.name}' is {array.dtype}, the model takes {spec.dtype}")
+        if array.shape != spec.shape:
+            raise InputShapeError(
+                f"input '{spec.name}' has shape {list(array.shape)}, the model takes {list(spec.shape)}"
+            )
+        if array.nbytes >= _WORTH_ASKING and is_aligned(array):
+            return tvm_ffi.from_dlpack(array)
+        np.copyto(self._staged, array)
+        return self._tensor
+
+
+def check_names(given: Mapping[str, Any], names: tuple[str, ...]) -> None:
+    """Raises InputNameError unless `given` has exactly the inputs `names`."""
     for name in names:
         if name not in given:
             raise InputNameError(f"input '{name}' is missing; the model's inputs are {_listed(names)}")
-    for name in given:
-        if name not in names:
-            raise InputNameError(f"the model has no input '{name}'; its inputs are {_listed(names)}")
+    if len(given) > len(names):
+        unknown = next(name for name in given if name not in names)
+        raise InputNameError(f"the model has no input '{unknown}'; its inputs are {_listed(names)}")
 
 
-def checked(value: npt.ArrayLike, spec: TensorSpec) -> npt.NDArray[Any]:
-    """`value` as an array.
-
-    Raises InputDtypeError or InputShapeError when it is not what `spec` says: nothing is converted.
-    """
-    array = np.asarray(value)
-    if array.dtype != spec.dtype:
-        raise InputDtypeError(f"input '{spec.name}' is {array.dtype}, the model takes {spec.dtype}")
-    if array.shape != spec.shape:
-        raise InputShapeError(
-            f"input '{spec.name}' has shape {list(array.shape)}, the model takes {list(spec.shape)}"
-        )
-    return array
-
-
-def _listed(names: list[str]) -> str:
+def _listed(names: tuple[str, ...]) -> str:
     return ", ".join(f"'{name}'" for name in names)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,9 @@ import tvm_ffi
 from shiftc.artifact import CONSTANTS, LIBRARY, check_machine, read_manifest, verify_file
 from shiftc.errors import ArtifactCorruptedError
 from shiftc.manifest import Manifest, Signature
-from shiftc.runtime.inputs import check_names, checked
+from shiftc.runtime.inputs import InputSlot, check_names
 from shiftc.runtime.library import check_versions, load_entry
-from shiftc.runtime.memory import aligned_empty, aligned_zeros, is_aligned
+from shiftc.runtime.memory import aligned_empty, aligned_zeros
 from shiftc.runtime.profile import StepTime, time_steps
 from shiftc.runtime.threads import use_threads
 
@@ -48,11 +49,12 @@ class Session:
         self._library, self._main = load_entry(path / LIBRARY)
         self._arena = aligned_zeros(manifest.arena_bytes)
         self._workspace = (tvm_ffi.from_dlpack(self._arena), tvm_ffi.from_dlpack(self._constants))
-        self._inputs = [aligned_empty(spec.shape, spec.dtype) for spec in self.signature.inputs]
-        self._outputs = [aligned_empty(spec.shape, spec.dtype) for spec in self.signature.outputs]
-        self._input_tensors = [tvm_ffi.from_dlpack(array) for array in self._inputs]
-        self._output_tensors = [tvm_ffi.from_dlpack(array) for array in self._outputs]
+        self._slots = {spec.name: InputSlot(spec) for spec in self.signature.inputs}
+        self._input_names = tuple(self._slots)
+        self._outputs = {spec.name: aligned_empty(spec.shape, spec.dtype) for spec in self.signature.outputs}
+        self._output_tensors = tuple(tvm_ffi.from_dlpack(array) for array in self._outputs.values())
         self._steps = len(manifest.kernels)
+        self._threads = manifest.threads
         self._lock = threading.Lock()
 
     @property
@@ -69,37 +71,23 @@ class Session:
         Raises InputNameError, InputShapeError or InputDtypeError.
         """
         with self._lock:
-            tensors = self._bind(inputs)
-            use_threads(self.manifest.threads)
-            self._main(*self._workspace, *tensors, *self._output_tensors, 0, self._steps)
-            return {
-                spec.name: array.copy()
-                for spec, array in zip(self.signature.outputs, self._outputs, strict=True)
-            }
+            tensors = self._take(inputs)
+            use_threads(self._threads)
+            self._main(*tensors, 0, self._steps)
+            return {name: array.copy() for name, array in self._outputs.items()}
 
     def profile(self, inputs: Mapping[str, npt.ArrayLike], repeat: int = 10) -> tuple[StepTime, ...]:
         """Median time of every step over `repeat` passes through the program."""
         with self._lock:
-            tensors = self._bind(inputs)
-            use_threads(self.manifest.threads)
+            tensors = self._take(inputs)
+            use_threads(self._threads)
+            return time_steps(partial(self._main, *tensors), self.manifest.kernels, repeat)
 
-            def run(first: int, last: int) -> None:
-                self._main(*self._workspace, *tensors, *self._output_tensors, first, last)
-
-            return time_steps(run, self.manifest.kernels, repeat)
-
-    def _bind(self, inputs: Mapping[str, npt.ArrayLike]) -> list[Any]:
-        specs = self.signature.inputs
-        check_names(inputs, specs)
-        tensors = []
-        for spec, staged, tensor in zip(specs, self._inputs, self._input_tensors, strict=True):
-            array = checked(inputs[spec.name], spec)
-            if is_aligned(array):
-                tensors.append(tvm_ffi.from_dlpack(array))
-            else:
-                np.copyto(staged, array)
-                tensors.append(tensor)
-        return tensors
+    def _take(self, inputs: Mapping[str, npt.ArrayLike]) -> tuple[Any, ...]:
+        """The tensors of a call, in the order of the program's parameters."""
+        check_names(inputs, self._input_names)
+        taken = (slot.take(inputs[name]) for name, slot in self._slots.items())
+        return (*self._workspace, *taken, *self._output_tensors)
 
 
 def _read_constants(path: Path, manifest: Manifest) -> npt.NDArray[np.uint8]:

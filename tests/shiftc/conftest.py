@@ -36,10 +36,10 @@ def _program(
     T.func_attr({"global_symbol": "main", "tirx.noalias": True})
     doubled = T.decl_buffer((ROWS * COLUMNS,), "float32", data=arena.data)
     bias = T.decl_buffer((COLUMNS,), "float32", data=constants.data)
-    if first <= 0 and 0 < last:
+    if first <= 0 and last > 0:
         for i, j in T.grid(ROWS, COLUMNS):
             doubled[i * COLUMNS + j] = x[i, j] * T.float32(2)
-    if first <= 1 and 1 < last:
+    if first <= 1 and last > 1:
         for i in T.parallel(ROWS):
             for j in range(COLUMNS):
                 y[i, j] = doubled[i * COLUMNS + j] + bias[j]

@@ -73,9 +73,7 @@ def _foreign_folder(path: Path) -> None:
 
 
 @pytest.mark.parametrize("obstacle", [_foreign_folder, lambda path: path.write_text("a file")])
-def test_nothing_else_is_overwritten(
-    tiny: Any, tmp_path: Path, obstacle: Callable[[Path], object]
-) -> None:
+def test_nothing_else_is_overwritten(tiny: Any, tmp_path: Path, obstacle: Callable[[Path], object]) -> None:
     obstacle(tmp_path / "a")
     before = _contents(tmp_path)
     with pytest.raises(OutputError, match="in the way"):

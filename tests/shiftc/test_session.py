@@ -15,6 +15,8 @@ from shiftc.errors import InputDtypeError, InputNameError, InputShapeError
 from shiftc.manifest import TensorSpec
 from shiftc.runtime import aligned_empty
 
+BIAS = np.arange(16, dtype=np.float32)
+
 
 def test_runs(artifact: Path, x: np.ndarray, expected: np.ndarray) -> None:
     outputs = shiftc.load(artifact).run({"x": x})
@@ -86,7 +88,7 @@ def test_two_sessions_in_two_threads(artifact: Path) -> None:
     def repeatedly(seed: int) -> bool:
         session = shiftc.load(artifact)
         for value in np.random.default_rng(seed).standard_normal((200, 4, 16)).astype(np.float32):
-            if not np.array_equal(session.run({"x": value})["y"], 2 * value + np.arange(16, dtype=np.float32)):
+            if not np.array_equal(session.run({"x": value})["y"], 2 * value + BIAS):
                 return False
         return True
 
@@ -99,7 +101,7 @@ def test_one_session_shared_by_threads(artifact: Path) -> None:
 
     def repeatedly(value: float) -> bool:
         x = np.full((4, 16), value, np.float32)
-        expected = 2 * x + np.arange(16, dtype=np.float32)
+        expected = 2 * x + BIAS
         return all(np.array_equal(session.run({"x": x})["y"], expected) for _ in range(200))
 
     with ThreadPoolExecutor(2) as pool:

@@ -1,0 +1,47 @@
+"""Running an artifact as the verb `run` does. Imports no compiler: artifacts run where there is none."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import attrs
+
+from shiftc.options import RunOptions
+from shiftc.progress import Progress, silent
+from shiftc.runtime import load
+from shiftc.tensors import Tensors, made_up, read_tensors, write_tensors
+
+
+@attrs.frozen
+class RunReport:
+    """Outputs by name; `seconds` holds one average per repeat, empty when timing was not asked for."""
+
+    outputs: Tensors
+    seconds: tuple[float, ...]
+
+
+def run_artifact(options: RunOptions, progress: Progress = silent) -> RunReport:
+    """Runs an artifact once, and times it if asked.
+
+    Raises an ArtifactError, an InputError, InputFileError or OutputError.
+    """
+    progress("loading")
+    session = load(options.artifact)
+    if options.inputs:
+        inputs = read_tensors(options.inputs)
+    else:
+        inputs = made_up(session.signature.inputs, options.fill_mode, options.seed)
+    progress("running")
+    outputs = session.run(inputs)
+    if options.outputs:
+        write_tensors(options.outputs, outputs)
+    seconds = tuple(_average(lambda: session.run(inputs), options.number) for _ in range(options.repeat))
+    return RunReport(outputs, seconds)
+
+
+def _average(call: Callable[[], object], number: int) -> float:
+    start = time.perf_counter()
+    for _ in range(number):
+        call()
+    return (time.perf_counter() - start) / number
