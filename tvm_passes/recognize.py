@@ -100,12 +100,15 @@ class Regions:
         self._consumers = graph.all_consumers()
         self._producers = graph.producers()
         self._plans: dict[Var, Movement] = {}
+        self._zeros: set[Var] = set()
         self._fits: dict[tuple[Var, ...], Region | str] = {}
         self.left_out: dict[Var, str] = {}
         for node in graph.nodes:
             if not self._mover.is_constant(node.var):
                 with contextlib.suppress(NotMovement):
                     self._plans[node.var] = self._mover.plan(node)
+                    if all(not isinstance(o, Var) or o in self._zeros for o in self._plans[node.var].operands):
+                        self._zeros.add(node.var)
 
     def constants(self) -> dict[Var, Expr]:
         """The values of the index arithmetic that is still read."""
@@ -135,12 +138,16 @@ class Regions:
         return expr in self._plans and expr not in self.left_out
 
     def _outputs(self) -> list[Node]:
-        """The movement-only nodes whose tensor is returned, or read by an operator that computes."""
+        """The movement-only nodes whose tensor is returned, or read by an operator that computes.
+
+        Tensors that are zero whatever the inputs are only parts of regions.
+        """
         returned = set(self._graph.outputs)
         return [
             node
             for node in self._graph.nodes
             if self._moves(node.var)
+            and node.var not in self._zeros
             and isinstance(node.var.ty, relax.TensorType)
             and (
                 node.var in returned
@@ -201,15 +208,13 @@ class Regions:
             problem = _endpoint_problem(var, output.var)
             if problem is not None:
                 return problem
-        if not sources:
-            return "made of constants alone"
         values, numbered = self._evaluate(nodes, sources)
         index_map = fit(values[output.var].reshape(as_4d(values[output.var].shape)), numbered)
         if isinstance(index_map, str):
             return index_map
         index_map, kept = index_map.merge_sources(sources)
-        if not kept:
-            return "nothing but zeros"
+        if not kept:  # all zeros: an index map still needs a source, for its type
+            index_map, kept = attrs.evolve(index_map, sources=(numbered[0].shape,)), [0]
         read = tuple(sources[i] for i in kept)
         same_rank = len(read[0].ty.shape) == len(output.var.ty.shape)
         names = tuple(n.name for n in nodes if not isinstance(n.call, TupleGetItem))
@@ -221,7 +226,7 @@ class Regions:
         if not self._fits_in_front_of(output):
             nodes, _ = self._collect(output)
             for node in filter(_has_plane_rank, nodes[:-1]):
-                inner = self._fit(node)
+                inner = self._fit(node) if node.var not in self._zeros else None
                 if isinstance(inner, str):
                     culprit, reason = node, inner
                     break
@@ -232,7 +237,11 @@ class Regions:
 
     def _fits_in_front_of(self, output: Node) -> bool:
         """True if everything movement-only that the output's operator reads is an index map."""
-        operands = [self._producers[o] for o in self._plans[output.var].operands if self._moves(o)]
+        operands = [
+            self._producers[o]
+            for o in self._plans[output.var].operands
+            if self._moves(o) and o not in self._zeros
+        ]
         return bool(operands) and all(
             _has_plane_rank(node) and isinstance(self._fit(node), Region) for node in operands
         )

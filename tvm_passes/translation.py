@@ -193,23 +193,28 @@ def _evaluate(pieces: ChannelMap, source: Triple, output: Triple) -> npt.NDArray
 
 
 def summarize(index_map: IndexMap) -> tuple[str, str]:
-    """(offsets, border) in words, for reports: "(-1,0) x 32, (0,1) x 32" and "zero"."""
+    """(offsets, border) in words, for reports: "(-1,0) x 32, (0,1) x 32" and "zero".
+
+    Offsets are (dy, dx), or (dn, dy, dx) where batch elements move; the border is none where all of the
+    output is read from the sources. A channel of several boxes counts with the offsets of all of them.
+    """
     simple = translation_of(index_map)
-    if isinstance(simple, str):
-        pieces = sum(len(p) for p in index_map.channels)
-        return f"{pieces} boxes over {index_map.output[1]} channels", "none"
-    counts = Counter(read.offset if read else None for read in simple.channels)
-    words = []
+    if isinstance(simple, Translation):
+        moves = [(read.offset,) if read else () for read in simple.channels]
+    else:
+        moves = [tuple(sorted({piece.offset for piece in pieces})) for pieces in index_map.channels]
+    whole = Box.whole(plane(index_map.output)).volume
+    covered = all(sum(p.box.volume for p in pieces) == whole for pieces in index_map.channels if pieces)
+    border = simple.border if isinstance(simple, Translation) else "zero"
+    counts = Counter(moves)
     if len(counts) > MAX_LISTED:
-        words.append(f"{len(counts)} distinct offsets over {index_map.output[1]} channels")
-        counts.clear()
-    for offset, count in sorted(counts.items(), key=lambda item: item[0] or (0, 0, 0)):
-        if offset is None:
-            words.append(f"zero x {count}")
-        else:
-            words.append(f"({','.join(str(o) for o in (offset if offset[0] else offset[1:]))}) x {count}")
-    covered = all(
-        sum(p.box.volume for p in pieces) == np.prod(plane(index_map.output)) or not pieces
-        for pieces in index_map.channels
-    )
-    return ", ".join(words), "none" if covered and simple.border == "zero" else simple.border
+        text = f"{len(counts)} different offsets over {index_map.output[1]} channels"
+    else:
+        text = ", ".join(f"{_words(offsets)} x {count}" for offsets, count in sorted(counts.items()))
+    return text, "none" if covered and border == "zero" else border
+
+
+def _words(offsets: tuple[Triple, ...]) -> str:
+    if not offsets:
+        return "zero"
+    return "|".join(f"({','.join(str(o) for o in (offset if offset[0] else offset[1:]))})" for offset in offsets)
