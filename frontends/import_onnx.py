@@ -109,6 +109,14 @@ class _Importer(ONNXGraphImporter):
                     pending.clear()
         return table
 
+    def from_onnx(self, graph: onnx.GraphProto, opset: int) -> tvm.IRModule:
+        """Every value of `graph` in a function `main`. Raises OperatorImportError."""
+        try:
+            return super().from_onnx(graph, opset)
+        except OperatorImportError:
+            self.bb._end_block()  # else TVM complains, on stderr, of a builder left in the middle
+            raise
+
     def _check_for_unsupported_ops(self, graph: onnx.GraphProto) -> None:
         """`require_converters` has, for the whole model at once."""
 

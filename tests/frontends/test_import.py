@@ -137,6 +137,17 @@ MODELS = {
         """g (float[2,3] x) => (float[2,4] y) <float[4,3] w, float[4] b = {1,2,3,4}>
         { y = Gemm<transB=1, alpha=0.5, beta=2.0>(x, w, b) }""",
     ),
+    "einsum_pointwise": (
+        [13],
+        """g (float[2,3,4] x, float[4,5] w) => (float[5,3,2] y)
+        { y = Einsum<equation="nwc,cd->dwn">(x, w) }""",
+    ),
+    "einsum_batched": (
+        [13],
+        """g (float[2,3,4,5] x, float[3,5,2,4] w) => (float[2,3,2] y)
+        { y = Einsum<equation="ahij, hjbi -> ahb">(x, w) }""",
+    ),
+    "einsum_trace": ([13], 'g (float[3,3] x) => (float y) { y = Einsum<equation="ii->">(x) }'),
     "constant_of_shape": (
         [9, 13],
         """g (float[2,3] x) => (float[2,3] y) <int64[2] s = {2,3}>
@@ -193,7 +204,7 @@ def test_main_takes_the_inputs_only(save):
 
 def test_data_movement_becomes_relax_operators(save):
     """No opaque kernel: passes read operators."""
-    for name in ("pad_old", "clip", "tile", "conv_same_upper", "sum_broadcasts"):
+    for name in ("pad_old", "clip", "tile", "conv_same_upper", "sum_broadcasts", "einsum_trace"):
         imported = import_model(save(model_text(name, MODELS[name][0][0])))
         assert [str(function) for function in imported.module.functions] == ['I.GlobalVar("main")'], name
 
