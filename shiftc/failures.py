@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from frontends import errors as model
+from schedules.machine import UnknownMachineError
 from shiftc.exit_status import ExitStatus
 from shiftc.zoo import UnknownNetwork
+from tvm_passes.lowering.context import LoweringError
 from tvm_passes.pipeline import PassError
 
 # The first class that fits decides: subclasses stand before their bases.
@@ -21,6 +23,8 @@ _STATUSES: tuple[tuple[type[Exception], ExitStatus], ...] = (
     (model.InputShapeError, ExitStatus.INPUT_SHAPES_WRONG),
     (model.ModelError, ExitStatus.MODEL_INVALID),
     (PassError, ExitStatus.COMPILATION_FAILED),
+    (LoweringError, ExitStatus.COMPILATION_FAILED),
+    (UnknownMachineError, ExitStatus.TARGET_UNKNOWN),
     (UnknownNetwork, ExitStatus.USAGE),
 )
 

@@ -23,7 +23,7 @@ class Floor:
 
 def measure_peak(target: str) -> float:
     """FLOP/s of one core that does nothing but fused multiply-adds on registers."""
-    return float(measure_fma_peak(parse_target(target)))
+    return 1e9 * measure_fma_peak(parse_target(target))
 
 
 def floor_of(macs: int, peak: float, threads: int) -> Floor:

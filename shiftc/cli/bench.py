@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.table import Table
-from rich.text import Text
 
 from shiftc.cli.flags import PATH, debug_flag, model_flags, model_options
 from shiftc.cli.terminal import Terminal
@@ -15,7 +13,7 @@ from shiftc.cli.units import milliseconds
 from shiftc.options import BenchOptions
 
 if TYPE_CHECKING:
-    from shiftc.bench.report import BenchReport, Comparison
+    from shiftc.bench.report import BenchReport, Timing
 
 
 class CommaSeparated(click.ParamType):
@@ -77,7 +75,10 @@ def _print(terminal: Terminal, report: BenchReport) -> None:
     machine = report.machine
     terminal.say(f"{report.model} on {machine.processor}, {machine.cores} cores, {report.rounds} rounds")
     for comparison in report.comparisons:
-        terminal.out.print(_table(comparison))
+        timings = (comparison.ours, *comparison.peers)
+        columns = ("runtime", "version", "median", "min", "speed-up", "error")
+        rows = [_row(timing, comparison.ours) for timing in timings]
+        terminal.show(f"threads: {comparison.threads}", columns, rows)
         terminal.say(
             f"floor: {milliseconds(comparison.floor.seconds)} = {comparison.floor.flops / 1e9:.3f} GFLOP at "
             f"{comparison.floor.flops_per_second / 1e9:.1f} GFLOP/s measured; "
@@ -85,22 +86,10 @@ def _print(terminal: Terminal, report: BenchReport) -> None:
         )
 
 
-def _table(comparison: Comparison) -> Table:
-    table = Table(
-        "runtime", "version", "median", "min", "shiftc is", "error", title=f"threads: {comparison.threads}"
-    )
-    for timing in (comparison.ours, *comparison.peers):
-        if timing.failure:
-            table.add_row(timing.name, timing.version, "", "", "", Text(timing.failure))
-            continue
-        error = "" if timing.error is None else f"{timing.error:.1e}"
-        ratio = f"{timing.median / comparison.ours.median:.2f}x"
-        table.add_row(
-            timing.name,
-            timing.version,
-            milliseconds(timing.median),
-            milliseconds(timing.minimum),
-            ratio,
-            error,
-        )
-    return table
+def _row(timing: Timing, ours: Timing) -> tuple[str, ...]:
+    if timing.failure:
+        return timing.name, timing.version, "", "", "", timing.failure
+    error = "" if timing.error is None else f"{timing.error:.1e}"
+    ratio = "" if timing is ours else f"{timing.median / ours.median:.2f}x"
+    times = milliseconds(timing.median), milliseconds(timing.minimum)
+    return timing.name, timing.version, *times, ratio, error

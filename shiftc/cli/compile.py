@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.table import Table
 
 from shiftc.cli.flags import PATH, debug_flag, model_flags, model_options
 from shiftc.cli.terminal import Terminal
@@ -59,10 +58,8 @@ def compile_(
         report = compile_model(options, progress)
     kernels, maps = report.manifest.kernels, report.manifest.index_maps
     if print_pass_times:
-        table = Table("pass", "time")
-        for name, seconds in report.pass_times.items():
-            table.add_row(name, milliseconds(seconds))
-        terminal.out.print(table)
+        times = [(name, milliseconds(seconds)) for name, seconds in report.pass_times.items()]
+        terminal.show("passes", ("pass", "time"), times)
     terminal.say(
         f"{model.name} -> {output}: {len(kernels)} kernels, "
         f"{sum(bool(item['folded']) for item in maps)} of {len(maps)} index maps folded, "

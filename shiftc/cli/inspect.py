@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.table import Table
-from rich.text import Text
 
 from shiftc.cli.flags import PATH, debug_flag, model_flags, model_options
 from shiftc.cli.terminal import Terminal
@@ -34,19 +32,23 @@ def inspect(terminal: Terminal, path: Path, as_json: bool, **model_values: Any) 
         terminal.write_json(inspection.as_json())
         return
     _print_signature(terminal, inspection)
-    if inspection.manifest.index_maps:
-        terminal.out.print(_index_maps(inspection.manifest.index_maps))
-    terminal.out.print(_kernels(inspection.manifest.kernels))
+    index_maps, kernels = inspection.manifest.index_maps, inspection.manifest.kernels
+    if index_maps:
+        columns = ("nodes", "channels", "border", "folded", "why not", "offsets")
+        terminal.show("index maps", columns, map(_index_map, index_maps))
+    columns = ("step", "kind", "MACs", "bytes", "stage")
+    terminal.show("kernels", columns, (_kernel(step, kernel) for step, kernel in enumerate(kernels)))
     terminal.say(summary(inspection))
 
 
 def summary(inspection: Inspection) -> str:
     """The last line: index maps found and folded, kernels, work."""
     kernels = inspection.manifest.kernels
-    moving = sum(kernel.moves_only for kernel in kernels)
+    moving = sum(kernel.moves_only and kernel.kind != "layout" for kernel in kernels)
     return (
         f"{len(inspection.manifest.index_maps)} index maps found, {len(inspection.folded)} folded, "
-        f"{len(inspection.refused)} refused; {len(kernels)} kernels, {moving} of them only move data; "
+        f"{len(inspection.refused)} refused; {len(kernels)} kernels, "
+        f"{moving} of them only move data (the layout of inputs and outputs aside); "
         f"{quantity(2 * inspection.macs)}FLOPs, {quantity(inspection.bytes)}B moved"
     )
 
@@ -62,32 +64,14 @@ def _print_signature(terminal: Terminal, inspection: Inspection) -> None:
         terminal.say(f"  output {spec}")
 
 
-def _index_maps(index_maps: tuple[Mapping[str, Any], ...]) -> Table:
-    table = Table("nodes", "channels", "offsets", "border", "folded", "why not", title="index maps")
-    for item in index_maps:
-        table.add_row(
-            Text(_shortened(item["nodes"])),
-            str(item["channels"]),
-            Text(item["offsets"]),
-            item["border"],
-            "yes" if item["folded"] else "no",
-            Text(item["reason"] or ""),
-        )
-    return table
+def _index_map(item: Mapping[str, Any]) -> tuple[str, ...]:
+    folded = "yes" if item["folded"] else "no"
+    nodes = _shortened(item["nodes"])
+    return nodes, str(item["channels"]), item["border"], folded, item["reason"] or "", item["offsets"]
 
 
-def _kernels(kernels: tuple[KernelEntry, ...]) -> Table:
-    table = Table("step", "kernel", "kind", "stage", "MACs", "bytes", title="kernels")
-    for step, kernel in enumerate(kernels):
-        table.add_row(
-            str(step),
-            Text(kernel.name),
-            kernel.kind,
-            Text(kernel.stage),
-            quantity(kernel.macs),
-            quantity(kernel.bytes),
-        )
-    return table
+def _kernel(step: int, kernel: KernelEntry) -> tuple[str, ...]:
+    return str(step), kernel.kind, quantity(kernel.macs), quantity(kernel.bytes), kernel.stage
 
 
 def _shortened(names: Sequence[str], shown: int = 3) -> str:

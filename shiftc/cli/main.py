@@ -35,6 +35,9 @@ def main(args: Sequence[str], env: Mapping[str, str]) -> ExitStatus:
     terminal = Terminal.from_environment(env)
     try:
         shiftc.main(args=list(args), prog_name="shiftc", obj=terminal, standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        terminal.say(error.format_message())
+        return ExitStatus.USAGE
     except click.ClickException as error:
         terminal.complain(error.format_message())
         return ExitStatus.USAGE

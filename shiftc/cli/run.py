@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
 import click
 import numpy as np
 import numpy.typing as npt
-from rich.table import Table
 
 from shiftc.cli.flags import PATH, debug_flag
 from shiftc.cli.terminal import Terminal
@@ -69,26 +69,18 @@ def run(
     for name, array in report.outputs.items():
         terminal.say(f"{name}: {array.dtype}{list(array.shape)}{_range(array)}")
         if print_top:
-            terminal.out.print(_top(array, print_top))
+            terminal.show(f"{name}, largest {print_top}", ("index", "value"), _top(array, print_top))
     if print_time:
-        terminal.out.print(_times(report.seconds, number))
+        statistic = (statistics.median, statistics.fmean, min, max)
+        times = [milliseconds(function(report.seconds)) for function in statistic]
+        terminal.show(f"{repeat} averages of {number} runs", ("median", "mean", "min", "max"), [times])
 
 
 def _range(array: npt.NDArray[Any]) -> str:
     return f" from {array.min():.6g} to {array.max():.6g}" if array.size else ""
 
 
-def _top(array: npt.NDArray[Any], count: int) -> Table:
+def _top(array: npt.NDArray[Any], count: int) -> Iterator[tuple[str, str]]:
     values = array.reshape(-1)
-    order = np.argsort(-values.astype(np.float64), kind="stable")[:count]
-    table = Table("index", "value")
-    for index in order:
-        table.add_row(str(index), f"{values[index]:.6g}")
-    return table
-
-
-def _times(seconds: tuple[float, ...], number: int) -> Table:
-    table = Table("median", "mean", "min", "max", title=f"{len(seconds)} averages of {number} runs")
-    statistic = (statistics.median, statistics.fmean, min, max)
-    table.add_row(*(milliseconds(function(seconds)) for function in statistic))
-    return table
+    for index in np.argsort(-values.astype(np.float64), kind="stable")[:count]:
+        yield str(index), f"{values[index]:.6g}"

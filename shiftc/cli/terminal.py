@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import attrs
+from rich import box
 from rich.console import Console
 from rich.progress import Progress as ProgressBar
 from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
 
 from shiftc.atomic_file import replacing
 from shiftc.progress import Progress
+
+_WIDTH = 120
+_FAIR_SHARE = 32
 
 
 @attrs.define
@@ -28,9 +34,13 @@ class Terminal:
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str]) -> Terminal:
-        """Consoles on stdout and stderr that honour NO_COLOR, TERM and COLUMNS of `env`."""
+        """Consoles on stdout and stderr that honour NO_COLOR, TERM and COLUMNS of `env`.
+
+        Tables that go to a file or pipe are as wide as `COLUMNS` says, or 120.
+        """
+        width = None if sys.stdout.isatty() or "COLUMNS" in env else _WIDTH
         return cls(
-            out=Console(file=sys.stdout, highlight=False, _environ=env),
+            out=Console(file=sys.stdout, highlight=False, width=width, _environ=env),
             err=Console(file=sys.stderr, highlight=False, _environ=env),
         )
 
@@ -41,6 +51,18 @@ class Terminal:
     def complain(self, text: str) -> None:
         """One line of error, whatever line breaks the text has."""
         self.err.print(f"shiftc: error: {' '.join(text.split())}", markup=False, soft_wrap=True)
+
+    def show(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """A table; cells are taken literally, and cut off rather than wrapped."""
+        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+        lines = [tuple(row) for row in rows]
+        for column, cells in zip(columns, zip(columns, *lines, strict=True), strict=True):
+            # The last column gives way first, the others only beyond a fair share.
+            width = 0 if column == columns[-1] else min(_FAIR_SHARE, max(map(len, cells)))
+            table.add_column(column, no_wrap=True, overflow="ellipsis", min_width=width)
+        for line in lines:
+            table.add_row(*map(Text, line))
+        self.out.print(table)
 
     def write_json(self, data: Any, destination: str = "-") -> None:
         """Writes one JSON document to stdout (`-`) or to a file, wholly or not at all."""
