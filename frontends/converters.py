@@ -16,6 +16,7 @@ from math import prod
 from typing import Any
 
 import numpy as np
+import tvm
 from numpy.typing import NDArray
 from onnx import numpy_helper
 from tvm import relax
@@ -29,6 +30,11 @@ Attributes = Mapping[str, Any]
 Converter = Callable[[Any, Inputs, Attributes], Expr]
 
 _PAD_MODES = {"constant": "constant", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}
+
+
+def constant(values: NDArray[Any]) -> Expr:
+    """`values` as they are: `relax.const` by itself would narrow int64 and float64 arrays."""
+    return relax.const(tvm.runtime.tensor(np.ascontiguousarray(values).reshape(values.shape)))
 
 
 def static_shape(expr: Expr) -> tuple[int, ...]:
@@ -51,16 +57,16 @@ def _optional(inputs: Inputs, index: int) -> Expr | None:
 
 def _shape(_: Any, inputs: Inputs, attributes: Attributes) -> Expr:
     shape = static_shape(inputs[0])[attributes.get("start", 0) : attributes.get("end")]
-    return relax.const(np.array(shape, np.int64))
+    return constant(np.array(shape, np.int64))
 
 
 def _size(_: Any, inputs: Inputs, attributes: Attributes) -> Expr:
-    return relax.const(np.array(np.prod(static_shape(inputs[0]), dtype=np.int64)))
+    return constant(np.array(prod(static_shape(inputs[0])), np.int64))
 
 
 def _constant_of_shape(_: Any, inputs: Inputs, attributes: Attributes) -> Expr:
     value = numpy_helper.to_array(attributes["value"]) if "value" in attributes else np.zeros(1, np.float32)
-    return relax.const(np.full(constant_value(inputs[0], "shape"), value.reshape(()), value.dtype))
+    return constant(np.full(constant_value(inputs[0], "shape"), value.reshape(()), value.dtype))
 
 
 def _identity(_: Any, inputs: Inputs, attributes: Attributes) -> Expr:
@@ -115,7 +121,7 @@ def _conv(builder: Any, inputs: Inputs, attributes: Attributes) -> Expr:
         return result
     broadcast = (1, -1, *(1 for _ in kernel))
     if isinstance(bias, GenericConst):
-        return relax.op.add(result, relax.const(bias.value.numpy().reshape(broadcast)))
+        return relax.op.add(result, constant(bias.value.numpy().reshape(broadcast)))
     return relax.op.add(result, relax.op.reshape(bias, broadcast))
 
 

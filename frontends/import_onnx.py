@@ -16,6 +16,7 @@ from os import PathLike
 from typing import Any
 
 import attrs
+import numpy as np
 import onnx
 import tvm
 from onnx.reference import ReferenceEvaluator
@@ -23,7 +24,7 @@ from tvm import relax
 from tvm.ir import GenericConst
 from tvm.relax.frontend.onnx.onnx_frontend import ONNXGraphImporter, onnx_input
 
-from frontends.converters import CONVERTERS
+from frontends.converters import CONVERTERS, constant
 from frontends.errors import DynamicShapeError, OperatorImportError
 from frontends.load import DEFAULT_OPTIONS, ImportOptions, load_model
 from frontends.model_file import standard_opset
@@ -172,7 +173,7 @@ class _Importer(ONNXGraphImporter):
         opsets = [onnx.helper.make_opsetid(node.domain, self.opset)]
         evaluator = ReferenceEvaluator(onnx.helper.make_model(graph, opset_imports=opsets))
         results = iter(evaluator.run(None, values))
-        return [relax.const(next(results)) if name else None for name in node.output]
+        return [constant(np.asarray(next(results))) if name else None for name in node.output]
 
     def _unpack(self, result: Any) -> list[Any]:
         if isinstance(result, relax.Tuple):

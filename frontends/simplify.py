@@ -22,12 +22,10 @@ LARGEST_FOLDED_CONSTANT = 1 << 20
 def simplify(model: onnx.ModelProto, file: str = "") -> onnx.ModelProto:
     """A model that computes the same with fewer nodes; its intermediate shapes are recorded as before."""
     try:
-        simplified = _slim(model)
-        _require_same_interface(model, simplified)
+        return _slim(model)
     except Exception as error:  # onnxslim documents no exception of its own
         logger.warning("%s: imported without simplification: %s", file, one_line(str(error)))
         return model
-    return simplified
 
 
 def _slim(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -37,6 +35,7 @@ def _slim(model: onnx.ModelProto) -> onnx.ModelProto:
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     slimmed = onnxslim.slim(copy, size_threshold=LARGEST_FOLDED_CONSTANT)
+    _require_same_interface(model, slimmed)
     slimmed = infer_shapes(slimmed)
     onnx.checker.check_model(slimmed)
     return slimmed
