@@ -1,6 +1,6 @@
 """Index maps inside Relax: a call to the packed function `shiftc.index_map`, implemented in numpy.
 
-    y = R.call_pure_packed("shiftc.index_map", source_0, ..., R.str(<IndexMap as JSON>), ty_args=R.Tensor(...))
+    y = R.call_pure_packed("shiftc.index_map", source_0, ..., R.str(<IndexMap as JSON>), ty_args=...)
 
 The call keeps a module executable between recognition and folding; a compiled artifact holds none of it
 where the map was folded. Importing this module registers the function.
@@ -16,8 +16,8 @@ import tvm
 from tvm import relax
 from tvm.ir import Call, Expr, StringImm
 
-from .graph import INDEX_MAP_FUNCTION
 from .index_map import IndexMap, as_4d
+from .node import INDEX_MAP_FUNCTION
 
 
 def index_map_call(index_map: IndexMap, sources: Sequence[Expr], rank: int = 4) -> Call:
@@ -43,10 +43,12 @@ def index_map_of(call: Call) -> IndexMap:
     return IndexMap.from_json(str(call.args[-1].value))
 
 
-@tvm.register_global_func(INDEX_MAP_FUNCTION, override=True)
 def apply_index_map(*arguments: Any) -> tvm.runtime.Tensor:
     """sources..., JSON -> the output, of the rank that the JSON states."""
     *sources, text = arguments
     plain = json.loads(str(text))
     output = IndexMap.from_json(str(text)).apply([source.numpy() for source in sources])
     return tvm.runtime.tensor(output.reshape(plain["output"]))
+
+
+tvm.register_global_func(INDEX_MAP_FUNCTION, apply_index_map, override=True)

@@ -48,7 +48,10 @@ class Box:
     def joined(self, high: Box, axis: int) -> Box | None:
         """One box for both where `high` begins where this one ends along `axis` and is as wide elsewhere."""
         for other in range(3):
-            if other != axis and (self.start[other], self.stop[other]) != (high.start[other], high.stop[other]):
+            if other != axis and (self.start[other], self.stop[other]) != (
+                high.start[other],
+                high.stop[other],
+            ):
                 return None
         return Box(self.start, high.stop) if self.stop[axis] == high.start[axis] else None
 

@@ -9,6 +9,7 @@ border, a plane made of two) is cut where the rule changes, and every part is fi
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise, product
 from typing import Any
 
 import attrs
@@ -36,7 +37,7 @@ class Source:
         return n * c * h * w
 
 
-class NoFit(Exception):
+class NoFitError(Exception):
     """A channel that is no per-channel translation; the message says what it is."""
 
 
@@ -54,7 +55,7 @@ def fit(coordinates: Coordinates, sources: Sequence[Source]) -> IndexMap | str:
         if pieces is None:
             try:
                 pieces = _fit_like_before(coordinates[:, index], sources, templates)
-            except NoFit as reason:
+            except NoFitError as reason:
                 return f"{reason} (channel {index})"
         channels.append(pieces)
     return IndexMap(tuple(source.shape for source in sources), (n, c, h, w), tuple(channels))
@@ -94,13 +95,12 @@ def _fit_boxes(coordinates: Coordinates, sources: Sequence[Source]) -> list[Chan
     for index in np.flatnonzero(exact & occupied).tolist():
         stride = _triple(strides, index)
         begin = _triple(start, index)
-        read = (int(origin[0, index]), int(origin[2, index]), int(origin[3, index]))
-        offset = (
-            read[0] - begin[0] * stride[0], read[1] - begin[1] * stride[1], read[2] - begin[2] * stride[2]
-        )  # fmt: skip
+        (n, h, w), (sn, sy, sx) = begin, stride
+        read_n, channel, read_h, read_w = origin[:, index].tolist()
+        offset = (read_n - n * sn, read_h - h * sy, read_w - w * sx)
         box = Box(begin, _triple(stop, index))
         # an axis one wide came out as stride 0, which `normalized` turns into 1
-        result[index] = (Piece(box, int(which[index]), int(origin[1, index]), offset, stride).normalized(),)
+        result[index] = (Piece(box, int(which[index]), channel, offset, stride).normalized(),)
     for index in np.flatnonzero(~occupied).tolist():
         result[index] = ()
     return result
@@ -113,8 +113,9 @@ def _triple(axes: Sequence[npt.NDArray[np.int64]], index: int) -> Triple:
 def _bounds(valid: npt.NDArray[np.bool_]) -> tuple[list[Any], list[Any]]:
     """First and one past the last valid position along n, h and w, for every channel."""
     start, stop = [], []
-    rows = valid.any(axis=3)
-    for seen in (rows.any(axis=2).T, rows.any(axis=0), valid.any(axis=(0, 2))):
+    for others in ((2, 3), (0, 3), (0, 2)):
+        seen: Any = valid.any(axis=others)
+        seen = seen.T if others == (2, 3) else seen  # (channel, position)
         start.append(seen.argmax(axis=1))
         stop.append(seen.shape[1] - seen[:, ::-1].argmax(axis=1))
     return start, stop
@@ -134,7 +135,8 @@ def _follows(
     expected = along_n + (terms[1][:, :, None] + terms[2][:, None, :])
     mask = inside[0].T[:, :, None, None] & (inside[1][:, :, None] & inside[2][:, None, :])
     expected *= mask
-    return (expected == coordinates).all(axis=(0, 2, 3))
+    same: npt.NDArray[np.bool_] = (expected == coordinates).all(axis=(0, 2, 3))
+    return same
 
 
 def _decode(values: Any, which: Any, sources: Sequence[Source]) -> npt.NDArray[np.int64]:
@@ -180,15 +182,13 @@ def _fit_parts(plane: Coordinates, sources: Sequence[Source]) -> ChannelMap:
     """The pieces of one channel (N, H, W), cut along each axis where the rule changes."""
     cuts = [_cuts(plane, axis) for axis in range(3)]
     if np.prod([len(c) - 1 for c in cuts]) > MAX_PARTS:
-        raise NoFit(_explain(plane, sources))
-    pieces = []
-    for n0, n1 in _spans(cuts[0]):
-        for h0, h1 in _spans(cuts[1]):
-            for w0, w1 in _spans(cuts[2]):
-                (found,) = _fit_boxes(plane[n0:n1, None, h0:h1, w0:w1], sources)
-                if found is None:
-                    raise NoFit(_explain(plane, sources))
-                pieces.extend(_moved(piece, (n0, h0, w0)) for piece in found)
+        raise NoFitError(_explain(plane, sources))
+    pieces: list[Piece] = []
+    for (n0, n1), (h0, h1), (w0, w1) in product(*(pairwise(c) for c in cuts)):
+        (found,) = _fit_boxes(plane[n0:n1, None, h0:h1, w0:w1], sources)
+        if found is None:
+            raise NoFitError(_explain(plane, sources))
+        pieces.extend(_moved(piece, (n0, h0, w0)) for piece in found)
     return merge_pieces(pieces)
 
 
@@ -205,16 +205,12 @@ def _cuts(plane: Coordinates, axis: int) -> list[int]:
     return [0, *(np.flatnonzero(breaks) + 1).tolist(), plane.shape[axis]]
 
 
-def _spans(cuts: Sequence[int]) -> zip[tuple[int, int]]:
-    return zip(cuts, cuts[1:], strict=False)
-
-
 def _moved(piece: Piece, origin: Triple) -> Piece:
     """The piece of a part that begins at `origin`, as a piece of the whole."""
-    start = tuple(a + o for a, o in zip(piece.box.start, origin, strict=True))
-    stop = tuple(a + o for a, o in zip(piece.box.stop, origin, strict=True))
-    offset = tuple(d - s * o for d, s, o in zip(piece.offset, piece.stride, origin, strict=True))
-    return Piece(Box(start, stop), piece.source, piece.channel, offset, piece.stride)  # type: ignore[arg-type]
+    (p, q, r), (d, e, f), (s, t, u) = origin, piece.offset, piece.stride
+    (a, b, c), (x, y, z) = piece.box.start, piece.box.stop
+    box = Box((a + p, b + q, c + r), (x + p, y + q, z + r))
+    return Piece(box, piece.source, piece.channel, (d - s * p, e - t * q, f - u * r), piece.stride)
 
 
 def _explain(plane: Coordinates, sources: Sequence[Source]) -> str:

@@ -7,92 +7,19 @@ out are resolved on the way in, so a node's arguments are parameters, constants 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import attrs
-import tvm
 from tvm import relax
 from tvm.ir import Call, Expr, GlobalVar, IRModule, Tuple, TupleGetItem, Var
 
-INDEX_MAP_FUNCTION = "shiftc.index_map"
+from .node import Node, leaves, substitute
+
+__all__ = ["Graph", "GraphError", "Node", "outline", "substitute"]
 
 
 class GraphError(ValueError):
     """A function that cannot be read as a graph, or a group of nodes that cannot be moved out of one."""
-
-
-@attrs.define(eq=False)
-class Node:
-    """`var = call`. Edit `call` freely; the type of `var` is inferred anew when the graph is written."""
-
-    var: Var
-    call: Expr
-
-    @property
-    def name(self) -> str:
-        return str(self.var.name)
-
-    @property
-    def op(self) -> str:
-        """The operator: `relax.nn.conv2d`, `tuple`, `tuple_get_item`, `index_map`, `call:<function>` …"""
-        return operator_name(self.call)
-
-    @property
-    def args(self) -> tuple[Expr, ...]:
-        """The tensors that are read (and shapes and scalars): tuples flattened, the callee left out."""
-        return tuple(_leaves(self.call))
-
-    @property
-    def variables(self) -> tuple[Var, ...]:
-        """The variables among the arguments."""
-        return tuple(arg for arg in self.args if isinstance(arg, Var))
-
-
-def operator_name(expr: Expr) -> str:
-    """What `Node.op` says about an expression."""
-    if isinstance(expr, Tuple):
-        return "tuple"
-    if isinstance(expr, TupleGetItem):
-        return "tuple_get_item"
-    if not isinstance(expr, Call):
-        return type(expr).__name__
-    if isinstance(expr.op, GlobalVar):
-        return f"call:{expr.op.name_hint}"
-    name = str(getattr(expr.op, "name", type(expr.op).__name__))
-    if name == "relax.call_tir":
-        return f"call_tir:{expr.args[0].name_hint}"
-    if name == "relax.call_pure_packed":
-        symbol = str(expr.args[0].global_symbol)
-        return "index_map" if symbol == INDEX_MAP_FUNCTION else f"packed:{symbol}"
-    return name
-
-
-def _leaves(expr: Expr) -> Iterator[Expr]:
-    if isinstance(expr, Tuple):
-        for field in expr.fields:
-            yield from _leaves(field)
-    elif isinstance(expr, TupleGetItem):
-        yield from _leaves(expr.tuple_value)
-    elif isinstance(expr, Call):
-        for arg in expr.args:
-            yield from _leaves(arg)
-    elif not isinstance(expr, GlobalVar | relax.ExternFunc | tvm.ir.StringImm):
-        yield expr
-
-
-def substitute(expr: Expr, values: Mapping[Var, Expr]) -> Expr:
-    """The expression with variables exchanged."""
-    if isinstance(expr, Var):
-        return values.get(expr, expr)
-    if isinstance(expr, Tuple):
-        return Tuple([substitute(field, values) for field in expr.fields])
-    if isinstance(expr, TupleGetItem):
-        value = substitute(expr.tuple_value, values)
-        return value.fields[expr.index] if isinstance(value, Tuple) else TupleGetItem(value, expr.index)
-    if isinstance(expr, Call):
-        args = [substitute(arg, values) for arg in expr.args]
-        return Call(expr.op, args, expr.attrs, expr.ty_args, expr.span)
-    return expr
 
 
 @attrs.define(eq=False)
@@ -125,7 +52,9 @@ class Graph:
             for binding in block.bindings:
                 value = substitute(binding.value, values)
                 if isinstance(value, relax.If | relax.Function | relax.SeqExpr):
-                    raise GraphError(f"{binding.var.name}: control flow and inner functions are not supported")
+                    raise GraphError(
+                        f"{binding.var.name}: control flow and inner functions are not supported"
+                    )
                 if _is_computed(value):
                     nodes.append(Node(binding.var, value))
                 else:
@@ -137,7 +66,7 @@ class Graph:
     @property
     def outputs(self) -> list[Expr]:
         """What is returned, tuples flattened."""
-        return list(_leaves(self.output))
+        return list(leaves(self.output))
 
     def producer(self, expr: Expr) -> Node | None:
         """The node that makes the value; None for parameters and constants."""
@@ -288,7 +217,7 @@ def outline(
         replacements = [Node(whole, call)]
         replacements += [Node(var, TupleGetItem(whole, i)) for i, var in enumerate(results)]
     before = [node for node in graph.nodes[:at] if node.var not in members]
-    graph.nodes = [*before, *replacements, *rest[len(before):]]
+    graph.nodes = [*before, *replacements, *rest[len(before) :]]
     graph.sort()
     return builder.get()
 

@@ -22,10 +22,24 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from .box import Box, Triple, preimage
+from .box import Box, Triple
+from .piece import ChannelMap, Piece, merge_pieces
 
 if TYPE_CHECKING:
     from .translation import Translation
+
+__all__ = [
+    "Box",
+    "ChannelMap",
+    "IndexMap",
+    "IndexMapError",
+    "Piece",
+    "Shape",
+    "Triple",
+    "as_4d",
+    "merge_pieces",
+    "plane",
+]
 
 Shape = tuple[int, int, int, int]
 
@@ -47,54 +61,6 @@ def as_4d(shape: Iterable[int]) -> Shape:
 def plane(shape: Shape) -> Triple:
     """The (N, H, W) extents of a tensor: the space that boxes live in."""
     return (shape[0], shape[2], shape[3])
-
-
-@attrs.frozen
-class Piece:
-    """`out[n, c, h, w] = source[(n, h, w) * stride + offset]` of one source channel, for (n, h, w) in box."""
-
-    box: Box
-    source: int
-    channel: int
-    offset: Triple = (0, 0, 0)
-    stride: Triple = (1, 1, 1)
-
-    def normalized(self) -> Piece:
-        """Stride 1 along the axes where the box is one wide: equal reads get equal pieces."""
-        stride, offset = list(self.stride), list(self.offset)
-        for axis in range(3):
-            start = self.box.start[axis]
-            if self.box.stop[axis] - start == 1 and stride[axis] != 1:
-                offset[axis] += start * (stride[axis] - 1)
-                stride[axis] = 1
-        if stride == list(self.stride):
-            return self
-        return attrs.evolve(self, offset=tuple(offset), stride=tuple(stride))
-
-    def read_box(self) -> Box:
-        """The smallest box of the source that holds everything this piece reads."""
-        start, stop = [], []
-        for axis in range(3):
-            first = self.box.start[axis] * self.stride[axis] + self.offset[axis]
-            last = (self.box.stop[axis] - 1) * self.stride[axis] + self.offset[axis]
-            start.append(min(first, last))
-            stop.append(max(first, last) + 1)
-        return Box((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
-
-    def through(self, inner: Piece) -> Piece | None:
-        """This piece read out of a tensor of which `inner` is a piece of the same channel, or None."""
-        box = preimage(inner.box, self.offset, self.stride, self.box)
-        if box is None:
-            return None
-        (a, b, c), (d, e, f), (p, q, r) = self.offset, inner.offset, inner.stride
-        s, t, u = self.stride
-        return Piece(
-            box, inner.source, inner.channel, (a * p + d, b * q + e, c * r + f), (s * p, t * q, u * r)
-        ).normalized()
-
-
-ChannelMap = tuple[Piece, ...]
-"""The pieces of one output channel: disjoint boxes; what they leave is zero."""
 
 
 @attrs.frozen(cache_hash=True)
@@ -193,8 +159,8 @@ class IndexMap:
         whole = Box.whole(plane(self.output))
         planes = [plane(shape) == plane(self.output) for shape in self.sources]
         return all(
-            not pieces or (pieces == (Piece(whole, pieces[0].source, pieces[0].channel),)
-                           and planes[pieces[0].source])
+            not pieces
+            or (pieces == (Piece(whole, pieces[0].source, pieces[0].channel),) and planes[pieces[0].source])
             for pieces in self.channels
         )
 
@@ -275,42 +241,3 @@ class IndexMap:
         from .index_map_json import decode
 
         return decode(json.loads(text))
-
-
-def merge_pieces(pieces: Sequence[Piece]) -> ChannelMap:
-    """The same reads in fewer pieces where neighbours continue each other, in order of their boxes."""
-    merged = sorted((p.normalized() for p in pieces), key=lambda p: (p.box.start, p.box.stop))
-    changed = len(merged) > 1
-    while changed:
-        changed = False
-        for axis in (2, 1, 0):
-            for i, j in ((i, j) for i in range(len(merged)) for j in range(len(merged)) if i != j):
-                joined = _join(merged[i], merged[j], axis)
-                if joined is not None:
-                    merged = [p for k, p in enumerate(merged) if k not in (i, j)] + [joined]
-                    merged.sort(key=lambda p: (p.box.start, p.box.stop))
-                    changed = True
-                    break
-    return tuple(merged)
-
-
-def _join(low: Piece, high: Piece, axis: int) -> Piece | None:
-    """One piece for both where `high` continues `low` along the axis by the same rule."""
-    if (low.source, low.channel) != (high.source, high.channel):
-        return None
-    box = low.box.joined(high.box, axis)
-    if box is None or any(
-        (low.offset[a], low.stride[a]) != (high.offset[a], high.stride[a]) for a in range(3) if a != axis
-    ):
-        return None
-    begin, middle = low.box.start[axis], high.box.start[axis]
-    low_read = begin * low.stride[axis] + low.offset[axis]
-    high_read = middle * high.stride[axis] + high.offset[axis]
-    wide = [p.stride[axis] for p in (low, high) if p.box.extents[axis] > 1]
-    step = wide[0] if wide else high_read - low_read
-    if len(set(wide)) > 1 or low_read + (middle - begin) * step != high_read or (step < 1 and not wide):
-        return None
-    offset, stride = list(low.offset), list(low.stride)
-    offset[axis], stride[axis] = low_read - begin * step, step
-    return Piece(box, low.source, low.channel, (offset[0], offset[1], offset[2]),
-                 (stride[0], stride[1], stride[2]))

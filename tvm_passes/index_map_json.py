@@ -87,4 +87,6 @@ def _decode_piece(sources: tuple[Shape, ...], output: Shape, row: list[int]) -> 
         box: Box | None = Box(triple(8, _STILL), triple(11, _STILL))
     else:
         box = natural_box(sources[source], output, offset, stride)
-    return Piece(attrs.evolve(Box.whole(plane(output))) if box is None else box, source, channel, offset, stride)
+    return Piece(
+        attrs.evolve(Box.whole(plane(output))) if box is None else box, source, channel, offset, stride
+    )

@@ -2,7 +2,7 @@
 
 `Mover.plan(node)` is the operator as a numpy function of the tensors it moves. Run on data it is the
 operator; run on a tensor of coordinates it says where every element comes from (0: it is zero).
-An operator that does more, or whose indices are known at run time only, raises NotMovement.
+An operator that does more, or whose indices are known at run time only, raises NotMovementError.
 """
 
 from __future__ import annotations
@@ -16,11 +16,22 @@ import tvm
 from tvm import relax
 from tvm.ir import Call, Expr, GenericConst, TupleGetItem, Var
 
+from . import movement_by_index, movement_by_shape  # noqa: F401  (they fill the table)
 from .graph import Graph, Node
-from .movement_ops import ARITHMETIC, MOVES
-from .movement_tir import Array, NotMovement, run_prim_func
+from .movement_table import MOVES
+from .movement_tir import Array, NotMovementError, run_prim_func
 
 Result = Array | list[Array]
+
+ARITHMETIC: dict[str, Callable[..., Any]] = {
+    "relax.add": np.add, "relax.subtract": np.subtract, "relax.multiply": np.multiply,
+    "relax.floor_divide": np.floor_divide, "relax.mod": np.mod, "relax.floor_mod": np.mod,
+    "relax.less": np.less, "relax.less_equal": np.less_equal, "relax.greater": np.greater,
+    "relax.greater_equal": np.greater_equal, "relax.equal": np.equal, "relax.not_equal": np.not_equal,
+    "relax.maximum": np.maximum, "relax.minimum": np.minimum, "relax.negative": np.negative,
+    "relax.where": np.where, "relax.astype": np.asarray,
+}  # fmt: skip
+"""What indices are computed with in exported graphs, such as making negative ones positive."""
 
 
 @attrs.frozen
@@ -44,10 +55,10 @@ class Mover:
                 self._constants[node.var] = value
 
     def constant(self, expr: Expr) -> Array:
-        """The value of a constant, or of integer arithmetic on constants; NotMovement otherwise."""
+        """The value of a constant, or of integer arithmetic on constants; NotMovementError otherwise."""
         value = self._known(expr)
         if value is None:
-            raise NotMovement("its indices are computed at run time")
+            raise NotMovementError("its indices are computed at run time")
         return value
 
     def is_constant(self, var: Var) -> bool:
@@ -55,14 +66,14 @@ class Mover:
         return var in self._constants
 
     def plan(self, node: Node) -> Movement:
-        """What the node does to the tensors it moves. Raises NotMovement, with the reason."""
+        """What the node does to the tensors it moves. Raises NotMovementError, with the reason."""
         movement = self._plan(node)
         for operand in movement.operands:
             value = self._known(operand)
             if value is not None and value.any():
-                raise NotMovement("moves a constant that is not zero")
+                raise NotMovementError("moves a constant that is not zero")
         if isinstance(node.var.ty, relax.TensorType) and node.var.ty.shape is None:
-            raise NotMovement("its shape is known at run time only")
+            raise NotMovementError("its shape is known at run time only")
         self._movable.add(node.var)
         return movement
 
@@ -70,15 +81,15 @@ class Mover:
         call = node.call
         if isinstance(call, TupleGetItem):
             if call.tuple_value not in self._movable:
-                raise NotMovement("takes one of several results")
+                raise NotMovementError("takes one of several results")
             index = int(call.index)
             return Movement((call.tuple_value,), lambda values: values[0][index])
         if not isinstance(call, Call):
-            raise NotMovement(f"{node.op} is no operator on tensors")
+            raise NotMovementError(f"{node.op} is no operator on tensors")
         if node.op.startswith("call_tir:"):
             return self._plan_tir(node)
         if node.op not in MOVES:
-            raise NotMovement(f"{node.op} computes")
+            raise NotMovementError(f"{node.op} computes")
         operands, apply = MOVES[node.op](call, node.var.ty, self.constant)
         return Movement(tuple(operands), apply)
 
@@ -93,7 +104,7 @@ class Mover:
         if len(function.params) != len(operands) + 1 or any(
             not isinstance(o, Var | GenericConst) for o in operands
         ):
-            raise NotMovement("takes parameters of its own")
+            raise NotMovementError("takes parameters of its own")
         # on arrays of zeros: cheap to know now that the body only copies
         apply([np.broadcast_to(np.int32(0), [int(d) for d in o.ty.shape]) for o in operands])
         return Movement(operands, apply)
@@ -120,6 +131,6 @@ class Mover:
         try:
             operands, apply = MOVES[node.op](node.call, node.var.ty, self.constant)
             moved = apply([self.constant(operand) for operand in operands])
-        except NotMovement:
+        except NotMovementError:
             return None
         return None if isinstance(moved, list) else moved

@@ -22,7 +22,7 @@ from tvm.tirx.stmt import BufferStore, For, SeqStmt, Stmt
 Array = npt.NDArray[Any]
 
 
-class NotMovement(Exception):
+class NotMovementError(Exception):
     """An operator that does more than move data; the message says what."""
 
 
@@ -40,7 +40,7 @@ _BINARY: dict[type, Callable[[Any, Any], Any]] = {
 
 
 def index_value(expr: Expr, env: Mapping[Var, Any]) -> Any:
-    """The value of an integer or boolean expression of loop variables; NotMovement for anything else."""
+    """The value of an integer or boolean expression of loop variables; NotMovementError for anything else."""
     if isinstance(expr, prim.IntImm):
         return int(expr.value)
     if isinstance(expr, Var) and expr in env:
@@ -56,7 +56,7 @@ def index_value(expr: Expr, env: Mapping[Var, Any]) -> Any:
     if choice is not None:
         condition, yes, no = (index_value(part, env) for part in choice)
         return np.where(condition, yes, no)
-    raise NotMovement(f"computes its index with {type(expr).__name__}")
+    raise NotMovementError(f"computes its index with {type(expr).__name__}")
 
 
 def _choice(expr: Expr) -> tuple[Expr, Expr, Expr] | None:
@@ -69,7 +69,7 @@ def _choice(expr: Expr) -> tuple[Expr, Expr, Expr] | None:
 
 
 def _data_value(expr: Expr, env: Mapping[Var, Any], buffers: Mapping[Var, Array]) -> Any:
-    """The elements that a stored expression copies; NotMovement where it computes with them."""
+    """The elements that a stored expression copies; NotMovementError where it computes with them."""
     if isinstance(expr, TensorLoad):
         buffer = buffers[expr.source]
         # the branch of a choice that is not taken may be out of bounds
@@ -80,18 +80,18 @@ def _data_value(expr: Expr, env: Mapping[Var, Any], buffers: Mapping[Var, Array]
         return buffer[tuple(indices)]
     if isinstance(expr, prim.FloatImm | prim.IntImm):
         if float(expr.value) != 0:
-            raise NotMovement(f"fills in the constant {float(expr.value):g}")
+            raise NotMovementError(f"fills in the constant {float(expr.value):g}")
         return 0
     choice = _choice(expr)
     if choice is not None:
         condition, yes, no = choice
         return np.where(index_value(condition, env), _data_value(yes, env, buffers),
                         _data_value(no, env, buffers))  # fmt: skip
-    raise NotMovement(f"computes {type(expr).__name__} of its elements")
+    raise NotMovementError(f"computes {type(expr).__name__} of its elements")
 
 
 def run_prim_func(function: tvm.tirx.PrimFunc, inputs: Sequence[Array], shape: tuple[int, ...]) -> Array:
-    """What a PrimFunc (inputs..., one output of `shape`) makes of the arrays, or NotMovement."""
+    """What a PrimFunc (inputs..., one output of `shape`) makes of the arrays, or NotMovementError."""
     *params, result = function.params
     buffers: dict[Var, Array] = dict(zip(params, inputs, strict=True))
     dtype = inputs[0].dtype if inputs else np.dtype(np.int32)
@@ -105,12 +105,12 @@ def _run(
 ) -> None:
     if isinstance(stmt, For):
         if not (isinstance(stmt.extent, prim.IntImm) and isinstance(stmt.min, prim.IntImm)):
-            raise NotMovement("has loops of unknown length")
+            raise NotMovementError("has loops of unknown length")
         _run(stmt.body, env, [*loops, (stmt.loop_var, int(stmt.extent))], buffers, dtype)
     elif isinstance(stmt, SBlockRealize):
         block = stmt.block
         if block.init is not None:
-            raise NotMovement("reduces")
+            raise NotMovementError("reduces")
         for buffer in block.alloc_buffers:
             buffers[buffer] = np.zeros([int(d) for d in buffer.shape], dtype)
         grid: dict[Var, Any] = {
@@ -128,4 +128,4 @@ def _run(
         value = _data_value(stmt.value, env, buffers)
         buffers[stmt.buffer][indices] = value
     else:
-        raise NotMovement(f"contains {type(stmt).__name__}")
+        raise NotMovementError(f"contains {type(stmt).__name__}")

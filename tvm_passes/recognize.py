@@ -31,7 +31,8 @@ from .apply_index_map import index_map_call
 from .fit import Source, fit
 from .graph import Graph, Node
 from .index_map import IndexMap, as_4d
-from .movement import Movement, Mover, NotMovement
+from .movement import Movement, Mover
+from .movement_tir import NotMovementError
 from .report import IndexMapRecord, Report
 from .translation import summarize
 
@@ -61,7 +62,9 @@ def recognize(mod: tvm.IRModule, report: Report | None = None, name: str = "main
                 record.variable = node.name
                 node.call = index_map_call(region.index_map, region.sources, len(node.var.ty.shape))
         elif node.var in regions.left_out:
-            record = IndexMapRecord((node.name,), _channels(node), "", "none", reason=regions.left_out[node.var])
+            record = IndexMapRecord(
+                (node.name,), _channels(node), "", "none", reason=regions.left_out[node.var]
+            )
         else:
             continue
         if report is not None:
@@ -105,9 +108,11 @@ class Regions:
         self.left_out: dict[Var, str] = {}
         for node in graph.nodes:
             if not self._mover.is_constant(node.var):
-                with contextlib.suppress(NotMovement):
+                with contextlib.suppress(NotMovementError):
                     self._plans[node.var] = self._mover.plan(node)
-                    if all(not isinstance(o, Var) or o in self._zeros for o in self._plans[node.var].operands):
+                    if all(
+                        not isinstance(o, Var) or o in self._zeros for o in self._plans[node.var].operands
+                    ):
                         self._zeros.add(node.var)
 
     def constants(self) -> dict[Var, Expr]:

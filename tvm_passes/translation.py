@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise, product
 from typing import Literal, cast
 
 import attrs
@@ -74,13 +75,10 @@ def _pieces(
     axes = [
         _runs(reads(output[a], source[a], read.offset[a], stride[a], border), stride[a]) for a in range(3)
     ]
-    pieces = [
-        Piece(
-            Box((n[0], h[0], w[0]), (n[1], h[1], w[1])),
-            read.source, read.channel, (n[2], h[2], w[2]), (n[3], h[3], w[3]),
-        )  # fmt: skip
-        for n in axes[0] for h in axes[1] for w in axes[2]
-    ]  # fmt: skip
+    pieces = []
+    for n, h, w in product(*axes):
+        box = Box((n[0], h[0], w[0]), (n[1], h[1], w[1]))
+        pieces.append(Piece(box, read.source, read.channel, (n[2], h[2], w[2]), (n[3], h[3], w[3])))
     return merge_pieces(pieces)
 
 
@@ -88,11 +86,7 @@ def _runs(positions: npt.NDArray[np.int64], stride: int) -> list[tuple[int, int,
     """(start, stop, offset, stride) of the runs of positions that advance by `stride`; -1 is left out."""
     breaks = np.flatnonzero((np.diff(positions) != stride) | (positions[1:] < 0) | (positions[:-1] < 0)) + 1
     bounds = [0, *breaks.tolist(), len(positions)]
-    return [
-        (a, b, int(positions[a]) - a * stride, stride)
-        for a, b in zip(bounds, bounds[1:], strict=False)
-        if positions[a] >= 0
-    ]
+    return [(a, b, int(positions[a]) - a * stride, stride) for a, b in pairwise(bounds) if positions[a] >= 0]
 
 
 def translation_of(index_map: IndexMap) -> Translation | str:
@@ -120,8 +114,9 @@ def _common_stride(index_map: IndexMap) -> Triple | str:
                     found[axis].add(piece.stride[axis])
     # stride 0 repeats an element at an edge border; on its own it is a broadcast
     strides = [s - {0} if len(s) > 1 else s for s in found]
-    if any(len(s) > 1 for s in strides):
-        return f"channels have different strides: {sorted(max(strides, key=len))}"
+    for several in strides:
+        if len(several) > 1:
+            return f"channels have different strides: {sorted(several)}"
     n, h, w = (next(iter(s), 1) for s in strides)
     if n != 1 or h < 1 or w < 1:
         return f"stride {(n, h, w)} over (n, h, w) is a broadcast, a flip, or skips batch elements"
@@ -131,7 +126,7 @@ def _common_stride(index_map: IndexMap) -> Triple | str:
 def _translate_all(
     index_map: IndexMap, stride: Triple, border: Border
 ) -> tuple[ChannelTranslation | None, ...] | str:
-    channels = []
+    channels: list[ChannelTranslation | None] = []
     known: dict[ChannelMap, ChannelTranslation | str] = {}
     for index, pieces in enumerate(index_map.channels):
         if not pieces:
@@ -157,9 +152,7 @@ def _translate(
     source, output = plane(index_map.sources[biggest.source]), plane(index_map.output)
     if border == "zero" and len(pieces) > 1:
         return f"is {len(pieces)} boxes"
-    offset = [
-        biggest.offset[a] + biggest.box.start[a] * (biggest.stride[a] - stride[a]) for a in range(3)
-    ]
+    offset = [biggest.offset[a] + biggest.box.start[a] * (biggest.stride[a] - stride[a]) for a in range(3)]
     if border == "wrap":
         offset = [(o + e // 2) % e - e // 2 for o, e in zip(offset, source, strict=True)]
     read = ChannelTranslation(biggest.source, biggest.channel, offset[0], offset[1], offset[2])
@@ -167,16 +160,16 @@ def _translate(
         box = preimage(Box.whole(source), read.offset, stride, Box.whole(output))
         return read if box == biggest.box else f"is cut to {biggest.box}, a zero halo gives {box}"
     wanted = [reads(output[a], source[a], offset[a], stride[a], border) for a in range(3)]
-    return read if np.array_equal(_linear(wanted, source), _evaluate(pieces, source, output)) else (
-        f"is no {border} of one plane"
+    return (
+        read
+        if np.array_equal(_linear(wanted, source), _evaluate(pieces, source, output))
+        else (f"is no {border} of one plane")
     )
 
 
 def _linear(axes: Sequence[npt.NDArray[np.int64]], source: Triple) -> npt.NDArray[np.int64]:
     n, h, w = axes
-    return cast(
-        "npt.NDArray[np.int64]", (n[:, None, None] * source[1] + h[:, None]) * source[2] + w
-    )
+    return cast("npt.NDArray[np.int64]", (n[:, None, None] * source[1] + h[:, None]) * source[2] + w)
 
 
 def _evaluate(pieces: ChannelMap, source: Triple, output: Triple) -> npt.NDArray[np.int64]:
@@ -200,7 +193,7 @@ def summarize(index_map: IndexMap) -> tuple[str, str]:
     """
     simple = translation_of(index_map)
     if isinstance(simple, Translation):
-        moves = [(read.offset,) if read else () for read in simple.channels]
+        moves: list[tuple[Triple, ...]] = [(read.offset,) if read else () for read in simple.channels]
     else:
         moves = [tuple(sorted({piece.offset for piece in pieces})) for pieces in index_map.channels]
     whole = Box.whole(plane(index_map.output)).volume
@@ -215,6 +208,6 @@ def summarize(index_map: IndexMap) -> tuple[str, str]:
 
 
 def _words(offsets: tuple[Triple, ...]) -> str:
-    if not offsets:
-        return "zero"
-    return "|".join(f"({','.join(str(o) for o in (offset if offset[0] else offset[1:]))})" for offset in offsets)
+    """The offsets of one channel: "(-1,0)", "(1,0,0)", "(0,1)|(0,-6)", or "zero" if it reads nothing."""
+    shown = [offset if offset[0] else offset[1:] for offset in offsets]
+    return "|".join(f"({','.join(map(str, offset))})" for offset in shown) or "zero"
