@@ -100,7 +100,9 @@ def _crop_and_pad(data: Expr, widths: NDArray[np.int64], mode: str, fill: float)
 def _clip(_: Any, inputs: Inputs, attributes: Attributes) -> Expr:
     low, high = _optional(inputs, 1), _optional(inputs, 2)
     bounds = [bound for bound in (low, high) if bound is not None]
-    if all(isinstance(bound, GenericConst) for bound in bounds):
+    # Integers have no infinity to stand in for an absent bound.
+    is_float = str(inputs[0].ty.dtype).startswith("float")
+    if is_float and all(isinstance(bound, GenericConst) for bound in bounds):
         limits = [
             unbounded if bound is None else float(constant_value(bound, "bound").reshape(()))
             for bound, unbounded in ((low, -np.inf), (high, np.inf))

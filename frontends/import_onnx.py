@@ -42,6 +42,8 @@ _RANDOM_OPERATORS = frozenset(
         "RandomUniformLike",
     }
 )
+_ONE_OUTPUT_OPERATORS = frozenset({"EmbedLayerNormalization", "LayerNormalization", "SkipLayerNormalization"})
+"""For their other outputs TVM's converters return placeholders."""
 
 
 @attrs.frozen
@@ -94,6 +96,7 @@ class _Importer(ONNXGraphImporter):
         super().__init__(shape_dict={}, dtype_dict={})
         self.file = file
         self.taken: set[str] = set()
+        self.used: set[str] = set()
         self.node_of_result: dict[str, str] = {}
 
     def node_of_var(self, module: tvm.IRModule) -> dict[str, str]:
@@ -134,6 +137,7 @@ class _Importer(ONNXGraphImporter):
         return unique
 
     def _construct_nodes(self, graph: onnx.GraphProto) -> None:
+        self.used = {value.name for value in graph.output}.union(*(node.input for node in graph.node))
         for node in graph.node:
             try:
                 results = self._results(node)
@@ -141,22 +145,28 @@ class _Importer(ONNXGraphImporter):
                 raise OperatorImportError(
                     f"{node.op_type} cannot be imported: {error}", file=self.file, node=node.name
                 ) from error
-            self._nodes.update(zip(node.output, results, strict=False))
+            self._nodes.update(results)
 
-    def _results(self, node: onnx.NodeProto) -> list[Any]:
+    def _results(self, node: onnx.NodeProto) -> dict[str, Any]:
+        """The expressions of those outputs of `node` that anything reads, by name."""
         inputs = onnx_input(self._nodes[name] if name else None for name in node.input)
+        results = self._convert(node, inputs)
+        if node.op_type in _ONE_OUTPUT_OPERATORS:
+            results = results[:1]
+        unsupported = [name for name in node.output[len(results) :] if name in self.used]
+        if unsupported:
+            raise ValueError(f"its output '{unsupported[0]}' is not supported")
+        named = zip(node.output, results, strict=False)
+        return {name: self._bind(node, result) for name, result in named if name in self.used}
+
+    def _convert(self, node: onnx.NodeProto, inputs: list[Any]) -> list[Any]:
         attributes = self._parse_attr(node.attribute)
         if node.op_type in CONVERTERS:
-            results = [CONVERTERS[node.op_type](self.bb, inputs, attributes)]
-        elif self._is_foldable(node, inputs):
-            results = self._fold(node, inputs)
-        else:
-            attributes["tvm_custom"] = {"name": node.name, "num_outputs": len(node.output)}
-            results = self._unpack(self._convert_operator(node.op_type, inputs, attributes, self.opset))
-        if len(results) < len(node.output):
-            raise ValueError(f"it has {len(node.output)} outputs, of which only {len(results)} are supported")
-        used = [result if name else None for name, result in zip(node.output, results, strict=False)]
-        return [self._bind(node, result) for result in used]
+            return [CONVERTERS[node.op_type](self.bb, inputs, attributes)]
+        if self._is_foldable(node, inputs):
+            return self._fold(node, inputs)
+        attributes["tvm_custom"] = {"name": node.name, "num_outputs": len(node.output)}
+        return self._unpack(self._convert_operator(node.op_type, inputs, attributes, self.opset))
 
     def _is_foldable(self, node: onnx.NodeProto, inputs: list[Any]) -> bool:
         constant = all(value is None or isinstance(value, GenericConst) for value in inputs)
@@ -185,7 +195,7 @@ class _Importer(ONNXGraphImporter):
 
     def _bind(self, node: onnx.NodeProto, result: Any) -> Any:
         """`result` in a variable named after `node`; what is bound already, or constant, as it is."""
-        if result is None or isinstance(result, GenericConst):
+        if isinstance(result, GenericConst):
             return result
         if isinstance(result, relax.Var):
             if result.name not in self.taken:  # the converter itself has bound it

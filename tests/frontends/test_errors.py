@@ -138,6 +138,15 @@ def test_supported_operator_used_in_an_unsupported_way(save):
     )
 
 
+def test_output_nobody_computes(save):
+    model = """<ir_version: 8, opset_import: ["": 17]>
+        g (float[2,3] x) => (float[2,3] y, float[2,1] mean) <float[3] s = {1, 2, 3}>
+        { [norm] y, mean = LayerNormalization(x, s) }"""
+    assert error_of(save(model), OperatorImportError) == (
+        "node 'norm': LayerNormalization cannot be imported: its output 'mean' is not supported"
+    )
+
+
 def test_shape_that_depends_on_data(save, capfd):
     model = """<ir_version: 8, opset_import: ["": 17]>
         g (float[6] x, int64[2] s) => (float[A,B] y) { [view] y = Reshape(x, s) }"""

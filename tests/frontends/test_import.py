@@ -64,6 +64,18 @@ MODELS = {
         [13, 21],
         "g (float[2,8] x) => (float[2,8] y) <float lo = {-0.5}> { y = Clip(x, lo) }",
     ),
+    "clip_integers": ([13], "g (int32[2,8] x) => (int32[2,8] y) <int32 lo = {1}> { y = Clip(x, lo) }"),
+    "clip_computed": (
+        [13],
+        "g (float[2,8] x, float lo, float hi) => (float[2,8] y) { y = Clip(x, lo, hi) }",
+    ),
+    "shape_is_the_output": ([13], "g (float[2,3] x) => (int64[2] y) { y = Shape(x) }"),
+    "layer_norm": (
+        [17],
+        """g (float[2,3,4] x) => (float[2,3,4] y) <float[4] s = {1,2,3,4}, float[4] b = {1,0,1,0}>
+        { y, mean = LayerNormalization(x, s, b) }""",
+    ),
+    "dropout_with_mask": ([13], "g (float[2,3] x) => (float[2,3] y) { y, mask = Dropout(x) }"),
     "slice_old": (
         [9],
         "g (float[2,8] x) => (float[2,3] y) { y = Slice<axes=[1], starts=[2], ends=[5]>(x) }",
