@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-_CYCLES_WORTH_SHARING = 40_000
-"""About 10 microseconds: several times what TVM's pool takes to hand work over and wait (2-5)."""
+HAND_OVER_CYCLES = 10_000
+"""What TVM's pool takes to hand work to its threads and wait for them: 2 to 5 microseconds."""
+
+_CYCLES_WORTH_SHARING = 4 * HAND_OVER_CYCLES
 
 
 def worth_threads(cycles: float, threads: int) -> bool:

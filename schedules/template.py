@@ -86,5 +86,5 @@ def tiles(total: int, tile: int) -> list[tuple[int, int, int]]:
 
 
 def largest_divisor(number: int, limit: int) -> int:
-    """The largest divisor of `number` that is at most `limit`."""
+    """The largest divisor of `number` that is at most `limit`; 1 if there is none."""
     return max(d for d in range(1, max(1, min(number, limit)) + 1) if number % d == 0)

@@ -7,7 +7,7 @@ displacements and the block's weights stay in registers where they fit.
 
 Decisions:
     pixel_tile: pixels accumulated together.
-    parallel:   1 shares the tiles between threads.
+    threads:    how many share the tiles, if the work pays for handing it over.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from schedules.parallelism import worth_threads
 from schedules.workload import Depthwise, Workload
 
 KIND = "depthwise"
-_LARGEST_TILE = 8
+_LARGEST_TILE = 6
 
 
 def pack_weights(workload: Depthwise, weights: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -83,11 +83,10 @@ class DepthwiseTemplate:
         return epilogue.refusal(workload.epilogue)
 
     def defaults(self, workload: Depthwise, machine: MachineParameters, threads: int) -> Decisions:
-        multiply_adds = workload.blocks * workload.lanes * workload.pixels * len(workload.taps)
         registers = machine.vector_registers * machine.lanes // max(workload.lanes, machine.lanes)
         return {
             "pixel_tile": min(_LARGEST_TILE, registers // 2, workload.pixels),
-            "parallel": int(worth_threads(multiply_adds / machine.lanes, threads)),
+            "threads": threads,
         }
 
     def schedule(self, workload: Depthwise, decisions: Decisions, machine: MachineParameters) -> Kernel:
@@ -110,7 +109,8 @@ class DepthwiseTemplate:
                 _emit_run(workload, index, run, buffers)
 
         schedule = Schedule(emit(parameters, body))
-        for index, (_, _, tile) in enumerate(runs):
+        for index, (_, count, tile) in enumerate(runs):
+            cycles = blocks * lanes * count * taps / machine.lanes
             o, p, _ = schedule.get_loops(schedule.get_sblock(f"store_{index}"))
             p_outer, p_inner = schedule.split(p, [None, tile])
             accumulate_in_registers(
@@ -120,7 +120,7 @@ class DepthwiseTemplate:
                 outer=[o, p_outer],
                 tile=[p_inner],
                 unroll=[taps],
-                parallel=bool(decisions["parallel"]),
+                parallel=worth_threads(cycles, decisions["threads"]),
             )
         shape = f"{taps}x{blocks * lanes}x{pixels}_t{decisions['pixel_tile']}"
         return Kernel(

@@ -7,7 +7,7 @@ Decisions:
     pixel_tile: pixels in the loop body.
     block_tile: blocks that share a tile of pixels. With one lane (a planar output), as many blocks as
                 a cache line of the blocked input holds, so that a line is read whole.
-    parallel:   1 shares the tiles between threads.
+    threads:    how many share the tiles, if the work pays for handing it over.
 """
 
 from __future__ import annotations
@@ -61,11 +61,10 @@ class ElementwiseTemplate:
 
     def defaults(self, workload: Elementwise, machine: MachineParameters, threads: int) -> Decisions:
         planar = workload.lanes == 1
-        elements = workload.blocks * workload.lanes * workload.pixels
         return {
             "pixel_tile": min(_PLANAR_PIXEL_TILE if planar else _PIXEL_TILE, workload.pixels),
             "block_tile": min(machine.cache_line // 4 if planar else 1, workload.blocks),
-            "parallel": int(worth_threads(elements, threads)),
+            "threads": threads,
         }
 
     def schedule(self, workload: Elementwise, decisions: Decisions, machine: MachineParameters) -> Kernel:
@@ -96,7 +95,7 @@ class ElementwiseTemplate:
             o_outer, o_inner = schedule.split(o, [None, block_run[2]])
             p_outer, p_inner = schedule.split(p, [None, pixel_run[2]])
             schedule.reorder(o_outer, p_outer, o_inner, p_inner, v)
-            if decisions["parallel"]:
+            if worth_threads(block_run[1] * pixel_run[1] * lanes, decisions["threads"]):
                 schedule.parallel(schedule.fuse(o_outer, p_outer))
             schedule.unroll(p_inner)
             schedule.vectorize(v)

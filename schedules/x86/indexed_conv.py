@@ -10,9 +10,9 @@ pixels, not a rectangle: it may straddle rows and images, so small planes waste 
 Decisions:
     pixel_tile, block_tile: the register tile; what does not fill one is computed with a smaller one.
     unroll:       steps of the reduction in the loop body; divides its length.
-    pixels_outer: 1 keeps a tile of pixels and sweeps all weights, 0 keeps a panel of weights and
-                  sweeps all pixels: whichever re-reads less from beyond the caches.
-    parallel:     1 shares the tiles between threads.
+    panel:        how many block tiles share a sweep over the pixels. Their weights stay in the second
+                  cache, and the tile of x stays in the first cache while it meets all of them.
+    threads:      how many share the tiles of a region, if its work pays for handing it over.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ from tvm.tirx.script import builder as T
 from schedules import epilogue
 from schedules.emit import UNBOUNDED, Buffers, address, emit
 from schedules.machine import MachineParameters
+from schedules.parallelism import worth_threads
 from schedules.register_blocking import accumulate_in_registers
-from schedules.template import Decisions, Kernel, ScheduleError, kernel_name, tiles
+from schedules.template import Decisions, Kernel, ScheduleError, kernel_name, largest_divisor, tiles
 from schedules.workload import IndexedConv, Workload
 from schedules.x86.register_tile import default_decisions
 
@@ -97,11 +98,13 @@ def _emit_region(workload: IndexedConv, region: Region, buffers: Buffers) -> Non
             T.buffer_store(buffers["y"], value, [y])
 
 
-def _schedule_region(schedule: Schedule, region: Region, decisions: Decisions) -> None:
+def _schedule_region(schedule: Schedule, region: Region, decisions: Decisions, cycles: float) -> None:
     o, p, v = schedule.get_loops(schedule.get_sblock(f"store_{region.index}"))
-    o_outer, o_inner = schedule.split(o, [None, region.blocks[2]])
+    _, blocks, block_tile = region.blocks
+    panel = largest_divisor(blocks // block_tile, decisions["panel"])
+    o_panel, o_outer, o_inner = schedule.split(o, [None, panel, block_tile])
     p_outer, p_inner = schedule.split(p, [None, region.pixels[2]])
-    outer = [p_outer, o_outer] if decisions["pixels_outer"] else [o_outer, p_outer]
+    outer = [o_panel, p_outer, o_outer]
     schedule.reorder(*outer, p_inner, o_inner, v)
     accumulate_in_registers(
         schedule,
@@ -110,7 +113,7 @@ def _schedule_region(schedule: Schedule, region: Region, decisions: Decisions) -
         outer=outer,
         tile=[p_inner, o_inner],
         unroll=[decisions["unroll"]],
-        parallel=bool(decisions["parallel"]),
+        parallel=worth_threads(cycles, decisions["threads"]),
     )
 
 
@@ -155,7 +158,10 @@ class IndexedConvTemplate:
 
         schedule = Schedule(emit(parameters, body))
         for region in parts:
-            _schedule_region(schedule, region, decisions)
+            (_, region_blocks, _), (_, region_pixels, _) = region.blocks, region.pixels
+            multiply_adds = region_blocks * region_pixels * lanes * workload.virtual_channels
+            cycles = multiply_adds / (machine.lanes * machine.fma_ports)
+            _schedule_region(schedule, region, decisions, cycles)
         shape = f"{workload.virtual_channels}x{blocks * lanes}x{pixels}"
         shape += f"_t{decisions['pixel_tile']}x{decisions['block_tile']}"
         return Kernel(

@@ -10,7 +10,7 @@ additions alone would wait for each result.
 Decisions:
     tile:     output columns (window) or blocks (global) accumulated together.
     unroll:   taps of a window row, or pixels of the plane, in the loop body.
-    parallel: 1 shares the work between threads.
+    threads:  how many share the work, if it pays for handing it over.
 """
 
 from __future__ import annotations
@@ -83,12 +83,10 @@ class WindowPoolTemplate:
         return epilogue.refusal(workload.epilogue)
 
     def defaults(self, workload: WindowPool, machine: MachineParameters, threads: int) -> Decisions:
-        outputs = workload.blocks * workload.batch * workload.rows * workload.columns
-        loads = outputs * workload.row_taps * workload.column_taps * max(1, workload.lanes // machine.lanes)
         return {
             "tile": min(_COLUMN_TILE, workload.columns),
             "unroll": largest_divisor(workload.column_taps, 4),
-            "parallel": int(worth_threads(loads, threads)),
+            "threads": threads,
         }
 
     def schedule(self, workload: WindowPool, decisions: Decisions, machine: MachineParameters) -> Kernel:
@@ -116,7 +114,9 @@ class WindowPoolTemplate:
                 _emit_window(workload, index, run, buffers)
 
         schedule = Schedule(emit(parameters, body))
-        for index, (_, _, tile) in enumerate(runs):
+        for index, (_, count, tile) in enumerate(runs):
+            taps = workload.row_taps * workload.column_taps
+            cycles = blocks * lanes * batch * workload.rows * count * taps / machine.lanes
             o, n, h, w, _ = schedule.get_loops(schedule.get_sblock(f"store_{index}"))
             w_outer, w_inner = schedule.split(w, [None, tile])
             accumulate_in_registers(
@@ -126,7 +126,7 @@ class WindowPoolTemplate:
                 outer=[o, n, h, w_outer],
                 tile=[w_inner],
                 unroll=[1, decisions["unroll"]],
-                parallel=bool(decisions["parallel"]),
+                parallel=worth_threads(cycles, decisions["threads"]),
             )
         shape = f"{workload.kind}_{workload.row_taps}x{workload.column_taps}x{blocks * lanes}x{pixels}"
         return Kernel(
@@ -177,11 +177,10 @@ class GlobalPoolTemplate:
 
     def defaults(self, workload: GlobalPool, machine: MachineParameters, threads: int) -> Decisions:
         vectors = max(1, workload.lanes // machine.lanes)
-        additions = workload.blocks * workload.batch * workload.pixels * vectors
         return {
             "tile": min(8 // min(vectors, 8), workload.blocks),
             "unroll": largest_divisor(workload.pixels, 4),
-            "parallel": int(worth_threads(additions, threads)),
+            "threads": threads,
         }
 
     def schedule(self, workload: GlobalPool, decisions: Decisions, machine: MachineParameters) -> Kernel:
@@ -203,7 +202,8 @@ class GlobalPoolTemplate:
                 _emit_global(workload, index, run, buffers)
 
         schedule = Schedule(emit(parameters, body))
-        for index, (_, _, tile) in enumerate(runs):
+        for index, (_, count, tile) in enumerate(runs):
+            cycles = count * lanes * batch * workload.pixels / machine.lanes
             n, o, _ = schedule.get_loops(schedule.get_sblock(f"store_{index}"))
             o_outer, o_inner = schedule.split(o, [None, tile])
             accumulate_in_registers(
@@ -213,7 +213,7 @@ class GlobalPoolTemplate:
                 outer=[n, o_outer],
                 tile=[o_inner],
                 unroll=[decisions["unroll"]],
-                parallel=bool(decisions["parallel"]),
+                parallel=worth_threads(cycles, decisions["threads"]),
             )
         shape = f"{workload.kind}_{workload.pixels}x{blocks * lanes}x{batch}"
         return Kernel(

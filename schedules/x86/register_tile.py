@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import attrs
 
 from schedules.machine import MachineParameters
-from schedules.parallelism import worth_threads
+from schedules.parallelism import HAND_OVER_CYCLES, worth_threads
 from schedules.template import Decisions, ScheduleError, largest_divisor, tiles
 from schedules.workload import IndexedConv
 
@@ -16,10 +17,18 @@ _STEP_OVERHEAD = 0.25
 """Cycles of a reduction step besides loads and arithmetic: its table entry and share of the loop."""
 _TILE_OVERHEAD = 15.0
 """Cycles to start and leave the reduction of a tile."""
-_ADDRESS_OVERHEAD = 1.5
+_ADDRESS_OVERHEAD = 0.5
 """Cycles per tile to fetch one pixel's read and write offsets."""
+_BLOCK_OVERHEAD = 4.0
+"""Cycles per tile for one output block: another place written to."""
 _STORE_OVERHEAD = 1.5
 """Cycles per tile for the epilogue and store of one vector."""
+_STREAM_BYTES = 32
+"""Bytes a cycle that weights beyond the first cache can arrive with."""
+_STREAM_PENALTY = 0.1
+"""Share of a step lost when weights arrive at just that rate."""
+_SMOOTHNESS = 8
+"""Exponent that joins arithmetic, loads and latency: the busiest counts, a close second is felt."""
 
 
 @attrs.frozen
@@ -53,12 +62,15 @@ class RegisterTile:
         arithmetic = self.pixels * self.weights / machine.fma_ports
         spilled = max(0, self.pixels - machine.address_registers)
         loads = self.weights / machine.load_ports + (self.pixels + spilled) / 2
-        return max(arithmetic, loads, machine.fma_latency) + _STEP_OVERHEAD + 0.03 * spilled
+        bounds = (arithmetic, loads, machine.fma_latency)
+        busiest = sum(bound**_SMOOTHNESS for bound in bounds) ** (1 / _SMOOTHNESS)
+        streamed = self.weights * machine.lanes * 4 / (_STREAM_BYTES * busiest)
+        return busiest * (1 + _STREAM_PENALTY * streamed**2) + _STEP_OVERHEAD + 0.03 * spilled
 
     def cycles(self, machine: MachineParameters, steps: int) -> float:
         """Of one tile, from its addresses to its stores."""
-        fixed = _TILE_OVERHEAD + _ADDRESS_OVERHEAD * self.pixels + _STORE_OVERHEAD * self.pixels * self.weights
-        return steps * self.step_cycles(machine) + fixed
+        fixed = _TILE_OVERHEAD + _ADDRESS_OVERHEAD * self.pixels + _BLOCK_OVERHEAD * self.blocks
+        return steps * self.step_cycles(machine) + fixed + _STORE_OVERHEAD * self.pixels * self.weights
 
 
 def _candidates(workload: IndexedConv, machine: MachineParameters) -> Iterator[RegisterTile]:
@@ -73,30 +85,36 @@ def _candidates(workload: IndexedConv, machine: MachineParameters) -> Iterator[R
                 yield tile
 
 
-def _total_cycles(workload: IndexedConv, tile: RegisterTile, machine: MachineParameters) -> float:
-    """Of the whole output, remainders included."""
-    return sum(
-        (blocks // o) * (pixels // p) * RegisterTile(p, o, tile.vectors).cycles(machine, workload.virtual_channels)
-        for _, blocks, o in tiles(workload.blocks, tile.blocks)
-        for _, pixels, p in tiles(workload.pixels, tile.pixels)
-    )
+def _total_cycles(workload: IndexedConv, tile: RegisterTile, machine: MachineParameters, threads: int) -> float:
+    """Of the whole output, remainders included; regions worth it are shared between threads."""
+    total = 0.0
+    for _, blocks, o in tiles(workload.blocks, tile.blocks):
+        for _, pixels, p in tiles(workload.pixels, tile.pixels):
+            one = RegisterTile(p, o, tile.vectors).cycles(machine, workload.virtual_channels)
+            count = (blocks // o) * (pixels // p)
+            if worth_threads(count * one, threads):
+                total += math.ceil(count / threads) * one + HAND_OVER_CYCLES
+            else:
+                total += count * one
+    return total
 
 
 def default_decisions(workload: IndexedConv, machine: MachineParameters, threads: int) -> Decisions:
-    """The register tile with the fewest modelled cycles; the loop order that re-reads less from afar.
+    """The register tile with the fewest modelled cycles; weights for half the second cache.
 
     Raises ScheduleError if not even one accumulator fits, which only a channel block wider than the
     register file could cause.
     """
-    costs = {tile: _total_cycles(workload, tile, machine) for tile in _candidates(workload, machine)}
+    costs = {tile: _total_cycles(workload, tile, machine, threads) for tile in _candidates(workload, machine)}
     if not costs:
         raise ScheduleError(f"channel blocks of {workload.lanes} lanes do not fit the registers")
     tile = min(costs, key=lambda tile: (costs[tile], tile.pixels))
-    weight_bytes = workload.blocks * workload.lanes * workload.virtual_channels * 4
+    tile_bytes = tile.blocks * workload.lanes * workload.virtual_channels * 4
+    whole_tiles = workload.blocks // tile.blocks
     return {
         "pixel_tile": tile.pixels,
         "block_tile": tile.blocks,
         "unroll": largest_divisor(workload.virtual_channels, _LARGEST_UNROLL),
-        "pixels_outer": int(weight_bytes <= machine.l2_bytes // 2),
-        "parallel": int(worth_threads(costs[tile], threads)),
+        "panel": largest_divisor(whole_tiles, machine.l2_bytes // 2 // tile_bytes),
+        "threads": threads,
     }
