@@ -19,6 +19,9 @@ class Box:
         """The box from the origin to `extents`."""
         return cls((0, 0, 0), extents)
 
+    def __str__(self) -> str:
+        return f"{self.start} to {self.stop}"
+
     @property
     def extents(self) -> Triple:
         (a, b, c), (d, e, f) = self.start, self.stop

@@ -158,7 +158,12 @@ def _translate(
     read = ChannelTranslation(biggest.source, biggest.channel, offset[0], offset[1], offset[2])
     if border == "zero":
         box = preimage(Box.whole(source), read.offset, stride, Box.whole(output))
-        return read if box == biggest.box else f"is cut to {biggest.box}, a zero halo gives {box}"
+        return (
+            read
+            if box == biggest.box
+            else "is cut to rows or columns that a zero halo would not cut: "
+            f"{biggest.box}, a zero halo gives {box}"
+        )
     wanted = [reads(output[a], source[a], offset[a], stride[a], border) for a in range(3)]
     return (
         read
