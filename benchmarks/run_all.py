@@ -27,9 +27,8 @@ PEERS = ("onnxruntime", "openvino", "tvm")
 
 def main() -> int:
     """Runs the benchmarks that the command line asks for."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("networks", nargs="*", help="networks of the zoo (all)")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--against", nargs="+", default=list(PEERS), choices=PEERS)
@@ -80,8 +79,8 @@ def _markdown(machine: Machine, results: dict[str, Any]) -> str:
     lines = [
         f"# {machine.processor}, {machine.cores} cores",
         "",
-        "Median milliseconds per call, batch 1, float32, all runtimes in turns in one process. `floor` is the",
-        "network's multiply-adds at the measured FMA peak; the ratios say how many times faster shiftc is.",
+        "Median milliseconds per call, batch 1, float32, all runtimes in turns in one process. `floor` is",
+        "the network's multiply-adds at the measured FMA peak; ratios say how many times faster shiftc is.",
         "",
         "| network | threads | shiftc | floor | " + " | ".join(f"{peer} | ratio" for peer in PEERS) + " |",
         "|---|---|---|---|" + "---|---|" * len(PEERS),

@@ -12,6 +12,7 @@ from shiftc import zoo
 from shiftc.artifact import check_writable, is_artifact, read_manifest, write_artifact
 from shiftc.atomic_file import replacing
 from shiftc.build import build_program
+from shiftc.errors import OutputError
 from shiftc.execution import RunReport, run_artifact
 from shiftc.inspection import Inspection
 from shiftc.linker import linker_for
@@ -56,12 +57,14 @@ class ZooReport:
 
 
 def compile_model(options: CompileOptions, progress: Progress = silent) -> CompileReport:
-    """Compiles a model to an artifact.
+    """Compiles a model to an artifact; `dump_ir` is written beside it, whether compiling succeeds or not.
 
     Raises OutputError, TargetError, NoLinkerError, a ModelError of frontends, or a PassError of
-    tvm_passes; then nothing was written.
+    tvm_passes; then no artifact was written.
     """
     check_writable(options.output)
+    if options.passes.dump_ir:
+        _make_folder(options.passes.dump_ir)
     link = linker_for(machine_of(parse_target(options.model.target)))
     program = build_program(options.model, options.passes, progress)
     progress("linking")
@@ -102,3 +105,10 @@ def write_zoo(options: ZooOptions, progress: Progress = silent) -> ZooReport:
         file.write(model.SerializeToString())
     cost = zoo.count(model)
     return ZooReport(options.output, cost.parameters, cost.macs, zoo.published(options.name))
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot write '{path}': {error.strerror}") from error

@@ -46,7 +46,7 @@ def _command(machine: str) -> list[str]:
         chosen = os.environ.get("CXX") or os.environ.get("CC")
         if chosen:
             return shlex.split(chosen)
-        candidates = _COMPILERS
+        candidates: tuple[str, ...] = _COMPILERS
     else:
         candidates = (f"{machine}-linux-gnu-g++", f"{machine}-linux-gnu-gcc")
     for name in candidates:

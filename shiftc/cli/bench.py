@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from shiftc.bench.report import BenchReport, Timing
 
 
-class CommaSeparated(click.ParamType):
+class CommaSeparated(click.ParamType):  # type: ignore[type-arg]
     """`a,b,c` as a tuple of another type."""
 
-    def __init__(self, item: click.ParamType) -> None:
+    def __init__(self, item: Any) -> None:
         self._item = item
         self.name = f"{item.name}[,…]"
 
@@ -53,6 +53,7 @@ class CommaSeparated(click.ParamType):
 @click.pass_obj
 def bench(
     terminal: Terminal,
+    /,
     model: Path,
     against: tuple[str, ...],
     threads: tuple[int, ...],
@@ -71,7 +72,7 @@ def bench(
         _print(terminal, report)
 
 
-def _print(terminal: Terminal, report: BenchReport) -> None:
+def _print(terminal: Terminal, /, report: BenchReport) -> None:
     machine = report.machine
     terminal.say(f"{report.model} on {machine.processor}, {machine.cores} cores, {report.rounds} rounds")
     for comparison in report.comparisons:

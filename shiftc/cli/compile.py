@@ -36,6 +36,7 @@ from shiftc.options import CompileOptions, PassOptions
 @click.pass_obj
 def compile_(
     terminal: Terminal,
+    /,
     model: Path,
     output: Path,
     threads: int,

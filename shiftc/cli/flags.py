@@ -26,7 +26,7 @@ debug_flag = click.option(
 )
 
 
-class Operators(click.ParamType):
+class Operators(click.ParamType):  # type: ignore[type-arg]
     """`DOMAIN::NAME`, the name of an operator."""
 
     name = "DOMAIN::NAME"

@@ -22,7 +22,7 @@ from shiftc.options import InspectOptions
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
 @debug_flag
 @click.pass_obj
-def inspect(terminal: Terminal, path: Path, as_json: bool, **model_values: Any) -> None:
+def inspect(terminal: Terminal, /, path: Path, as_json: bool, **model_values: Any) -> None:
     """Show every index map found in MODEL or ARTIFACT, where it was folded, and the kernels that are left."""
     from shiftc.driver import inspect_model
 
@@ -34,10 +34,12 @@ def inspect(terminal: Terminal, path: Path, as_json: bool, **model_values: Any) 
     _print_signature(terminal, inspection)
     index_maps, kernels = inspection.manifest.index_maps, inspection.manifest.kernels
     if index_maps:
-        columns = ("nodes", "channels", "border", "folded", "why not", "offsets")
+        columns = ("nodes", "channels", "border", "folded", "offsets")
         terminal.show("index maps", columns, map(_index_map, index_maps))
-    columns = ("step", "kind", "MACs", "bytes", "stage")
-    terminal.show("kernels", columns, (_kernel(step, kernel) for step, kernel in enumerate(kernels)))
+    steps = ("step", "kind", "MACs", "bytes", "stage")
+    terminal.show("kernels", steps, (_kernel(step, kernel) for step, kernel in enumerate(kernels)))
+    for item in inspection.refused:
+        terminal.say(f"not folded: {', '.join(item['nodes'])}: {item['reason']}")
     terminal.say(summary(inspection))
 
 
@@ -53,7 +55,7 @@ def summary(inspection: Inspection) -> str:
     )
 
 
-def _print_signature(terminal: Terminal, inspection: Inspection) -> None:
+def _print_signature(terminal: Terminal, /, inspection: Inspection) -> None:
     manifest = inspection.manifest
     terminal.say(
         f"{manifest.model} for {manifest.target.get('mcpu', manifest.machine)}, threads: {manifest.threads}"
@@ -67,7 +69,7 @@ def _print_signature(terminal: Terminal, inspection: Inspection) -> None:
 def _index_map(item: Mapping[str, Any]) -> tuple[str, ...]:
     folded = "yes" if item["folded"] else "no"
     nodes = _shortened(item["nodes"])
-    return nodes, str(item["channels"]), item["border"], folded, item["reason"] or "", item["offsets"]
+    return nodes, str(item["channels"]), item["border"], folded, item["offsets"]
 
 
 def _kernel(step: int, kernel: KernelEntry) -> tuple[str, ...]:

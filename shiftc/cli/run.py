@@ -44,6 +44,7 @@ from shiftc.options import FillMode, RunOptions
 @click.pass_obj
 def run(
     terminal: Terminal,
+    /,
     artifact: Path,
     inputs: Path | None,
     outputs: Path | None,

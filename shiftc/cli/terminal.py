@@ -54,14 +54,9 @@ class Terminal:
 
     def show(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """A table; cells are taken literally, and cut off rather than wrapped."""
-        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-        lines = [tuple(row) for row in rows]
-        for column, cells in zip(columns, zip(columns, *lines, strict=True), strict=True):
-            # The last column gives way first, the others only beyond a fair share.
-            width = 0 if column == columns[-1] else min(_FAIR_SHARE, max(map(len, cells)))
-            table.add_column(column, no_wrap=True, overflow="ellipsis", min_width=width)
-        for line in lines:
-            table.add_row(*map(Text, line))
+        table = Table(*columns, title=title, title_justify="left", box=box.SIMPLE_HEAD)
+        for row in fitted(columns, rows, self.out.width):
+            table.add_row(*(Text(cell, no_wrap=True) for cell in row))
         self.out.print(table)
 
     def write_json(self, data: Any, destination: str = "-") -> None:
@@ -91,3 +86,15 @@ class Terminal:
                 bar.update(task, description=phase)
 
             yield report
+
+
+def fitted(columns: Sequence[str], rows: Iterable[Sequence[str]], width: int) -> list[list[str]]:
+    """Rows with every cell cut to a fair share, and the last one to what is left of `width`."""
+    cut = [[_cut(cell, _FAIR_SHARE) for cell in row[:-1]] + [row[-1]] for row in rows]
+    others = zip(columns[:-1], *(row[:-1] for row in cut), strict=True)
+    rest = width - 2 - sum(2 + max(map(len, cells)) for cells in others)
+    return [[*row[:-1], _cut(row[-1], max(rest, _FAIR_SHARE))] for row in cut]
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"

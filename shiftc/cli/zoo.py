@@ -18,7 +18,7 @@ from shiftc.options import ZooOptions
 @click.option("--list", "list_names", is_flag=True, help="List the networks.")
 @debug_flag
 @click.pass_obj
-def zoo(terminal: Terminal, name: str | None, output: Path | None, list_names: bool) -> None:
+def zoo(terminal: Terminal, /, name: str | None, output: Path | None, list_names: bool) -> None:
     """Write the network NAME with random weights as ONNX; its size is printed beside its paper's figures."""
     if list_names:
         from shiftc.zoo import names

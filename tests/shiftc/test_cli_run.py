@@ -45,7 +45,7 @@ def test_fill_modes(artifact: Path, tmp_path: Path) -> None:
 
 def test_print_top(artifact: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", str(artifact), "--fill-mode", "zeros", "--print-top", "2"], {"COLUMNS": "80"}) == 0
-    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
     assert [row for row in rows if row[-1:] == ["15"]] == [["15", "15"], ["31", "15"]]
 
 
