@@ -13,12 +13,11 @@ from typing import Any
 import attrs
 import numpy as np
 import tvm
-from tvm import relax
 from tvm.ir import Call, Expr, GenericConst, TupleGetItem, Var
 
 from . import movement_by_index, movement_by_shape  # noqa: F401  (they fill the table)
 from .graph import Graph, Node
-from .movement_table import MOVES
+from .movement_table import MOVES, static_shape
 from .movement_tir import Array, NotMovementError, run_prim_func
 
 Result = Array | list[Array]
@@ -72,8 +71,6 @@ class Mover:
             value = self._known(operand)
             if value is not None and value.any():
                 raise NotMovementError("moves a constant that is not zero")
-        if isinstance(node.var.ty, relax.TensorType) and node.var.ty.shape is None:
-            raise NotMovementError("its shape is known at run time only")
         self._movable.add(node.var)
         return movement
 
@@ -95,7 +92,7 @@ class Mover:
 
     def _plan_tir(self, node: Node) -> Movement:
         function = self._mod[node.call.args[0]]
-        shape = tuple(int(d) for d in node.var.ty.shape)
+        shape = static_shape(node.var.ty)
         operands = tuple(node.args)
 
         def apply(values: Sequence[Any]) -> Array:

@@ -59,7 +59,7 @@ def _scatter_elements(call: Call, ty: Any, constant: Constant) -> Plan:
     indices, axis = constant(call.args[1]), int(call.attrs.axis)
 
     def apply(values: Sequence[Array]) -> Array:
-        out = np.array(values[0])
+        out = np.array(values[0], np.result_type(*values))
         np.put_along_axis(out, indices, values[1], axis)
         return out
 
@@ -73,7 +73,7 @@ def _update_only(reduction: str) -> None:
 
 def _assignment(indices: tuple[Any, ...]) -> Apply:
     def apply(values: Sequence[Array]) -> Array:
-        out = np.array(values[0])
+        out = np.array(values[0], np.result_type(*values))
         out[indices] = values[1]
         return out
 

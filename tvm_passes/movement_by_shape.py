@@ -44,7 +44,7 @@ def _broadcast_to(call: Call, ty: Any, constant: Constant) -> Plan:
 @moves("relax.zeros", "relax.zeros_like")
 def _zeros(call: Call, ty: Any, constant: Constant) -> Plan:
     shape = static_shape(ty)
-    return (), lambda v: np.zeros(shape, np.int32)
+    return (), lambda v: np.zeros(shape, np.int8)
 
 
 @moves("relax.full", "relax.full_like")
@@ -79,23 +79,11 @@ def _pad(call: Call, ty: Any, constant: Constant) -> Plan:
     mode = str(call.attrs.pad_mode)
     if mode == "constant" and float(call.attrs.pad_value) != 0:
         raise NotMovementError(f"fills in the constant {float(call.attrs.pad_value):g}")
-    modes = {"constant": "constant", "edge": "edge", "replicate": "edge", "reflect": "reflect",
-             "circular": "wrap"}  # fmt: skip
+    # TVM documents `edge` but runs it as constant: refused
+    modes = {"constant": "constant", "replicate": "edge", "reflect": "reflect", "circular": "wrap"}
     if mode not in modes or min(width) < 0:
         raise NotMovementError(f"pads by {width} in mode {mode}")
     return call.args[:1], lambda v: np.pad(v[0], pairs, mode=modes[mode])  # type: ignore[call-overload]
-
-
-@moves("relax.nn.pixel_shuffle")
-def _pixel_shuffle(call: Call, ty: Any, constant: Constant) -> Plan:
-    factor, shape = int(call.attrs.upscale_factor), static_shape(ty)
-
-    def apply(values: Sequence[Array]) -> Array:
-        n, c, h, w = values[0].shape
-        parts = values[0].reshape(n, c // factor**2, factor, factor, h, w)
-        return np.reshape(parts.transpose(0, 1, 4, 2, 5, 3), shape)
-
-    return call.args[:1], apply
 
 
 # --- parts of a tensor, and tensors made of parts -------------------------------------------------

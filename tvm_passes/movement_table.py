@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tvm.ir import Call, Expr, Tuple
+from tvm.tirx import IntImm
 
-from .movement_tir import Array
+from .movement_tir import Array, NotMovementError
 
 Constant = Callable[[Expr], Array]
 Apply = Callable[[Sequence[Any]], Any]
@@ -22,6 +23,8 @@ MOVES: dict[str, Planner] = {}
 
 
 def moves(*names: str) -> Callable[[Planner], Planner]:
+    """Enter a planner into the table under these operators."""
+
     def register(planner: Planner) -> Planner:
         MOVES.update((name, planner) for name in names)
         return planner
@@ -36,4 +39,7 @@ def ints(values: Any) -> list[int]:
 
 
 def static_shape(ty: Any) -> tuple[int, ...]:
+    """The shape of a tensor type; NotMovementError where it is not known."""
+    if ty.shape is None or not all(isinstance(d, IntImm) for d in ty.shape):
+        raise NotMovementError("its shape is known at run time only")
     return tuple(int(d) for d in ty.shape)
