@@ -9,9 +9,9 @@ from __future__ import annotations
 import attrs
 import numpy as np
 
+from .anchor import Window
 from .geometry import Extent, Geometry, Halo
 from .placement import Blocked, BlockedMemory
-from .anchor import Window
 
 
 @attrs.frozen(eq=False)

@@ -22,7 +22,7 @@ class ConstantPool:
         """Store `array` (any dtype, C order) and return its byte offset in the blob, 64-byte aligned."""
         data = np.ascontiguousarray(array)
         raw = data.view(np.uint8).reshape(-1) if data.size else np.zeros(0, np.uint8)
-        key = hashlib.sha256(raw.tobytes() if raw.size < 1 << 16 else memoryview(raw)).digest()
+        key = hashlib.sha256(raw.tobytes()).digest()
         if key not in self._offsets:
             self._offsets[key] = self._size
             self._chunks.append(raw)

@@ -74,7 +74,8 @@ def vanishes_at_zero(node: Node) -> bool | None:
         op = _UNARY[node.op](node)
     elif node.op in _BINARY and len(node.variables) == 1:
         step = _binary(node, node.variables[0])
-        if isinstance(step, str) or step.vector is not None or not node.call.args[0].same_as(node.variables[0]):
+        swapped = not node.call.args[0].same_as(node.variables[0])
+        if isinstance(step, str) or step.vector is not None or swapped:
             return None
         op = step.op
     else:
@@ -111,8 +112,12 @@ def _plain(kind: str) -> Callable[[Node], EpilogueOp]:
 
 
 def _clip(node: Node) -> EpilogueOp:
+    return EpilogueOp("clip", _clip_bounds(node))
+
+
+def _clip_bounds(node: Node) -> tuple[float, float]:
     low, high = (scalar_of(a) for a in node.call.args[1:3])
-    return EpilogueOp("clip", (float(low), float(high)))
+    return -math.inf if low is None else low, math.inf if high is None else high
 
 
 _UNARY: dict[str, Callable[[Node], EpilogueOp]] = {
@@ -196,15 +201,15 @@ def _with_constant(
     return EpilogueStep(EpilogueOp(f"{kind}_vector"), (node,), node.var, vector=vector)
 
 
-def channel_vector(constant: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | None:
-    """The constant as one number per channel of [N, C, ...], or None where it varies along other axes."""
+def channel_vector(constant: np.ndarray, shape: tuple[int, ...], channel_axis: int = 1) -> np.ndarray | None:
+    """The constant as one number per channel of a tensor, or None where it varies along other axes."""
     rank = len(shape)
-    if rank < 2 or constant.ndim > rank:
+    if channel_axis >= rank or constant.ndim > rank:
         return None
-    aligned = constant.reshape((1,) * (rank - constant.ndim) + constant.shape)
-    if any(n != 1 for axis, n in enumerate(aligned.shape) if axis != 1):
+    extents = [1] * (rank - constant.ndim) + list(constant.shape)
+    if constant.size != extents[channel_axis]:
         return None
-    return np.broadcast_to(aligned.reshape(-1), (shape[1],)).astype(np.float32)
+    return np.broadcast_to(constant.reshape(-1), (shape[channel_axis],)).astype(np.float32)
 
 
 def _prelu(node: Node, value: Var) -> EpilogueStep | str:
@@ -244,29 +249,27 @@ def _closes(node: Node | None, value: Var) -> bool:
 
 
 def _hard_swish(uses: Uses, value: Var, consumers: list[Node]) -> EpilogueStep | None:
-    """x * (clip(x + 3, 0, 6) / 6), or x * clip(x / 6 + 0.5, 0, 1)."""
+    """x * (clip(x + 3, 0, 6) / 6), or x * clip(x / 6 + 0.5, 0, 1)  (Howard et al., MobileNetV3, 2019)."""
     if len(consumers) != 2:
         return None
-    added, scaled = _one(consumers, "relax.add"), _one(consumers, "relax.multiply")
-    if added is not None and _has_scalar(added, 3.0):
-        clipped = _follow(uses, added, "relax.clip")
-        sixth = _follow(uses, clipped, "relax.divide", 6.0) or _follow(uses, clipped, "relax.multiply", 1 / 6)
-        bounds = (0.0, 6.0)
-        chain = (added, clipped, sixth)
-    else:
-        firsts = [n for n in consumers if n.op == "relax.multiply" and _has_scalar(n, 1 / 6)]
-        first = firsts[0] if len(firsts) == 1 else None
-        second = _follow(uses, first, "relax.add", 0.5)
-        clipped = _follow(uses, second, "relax.clip")
-        bounds = (0.0, 1.0)
-        chain = (first, second, clipped)
-    last = _follow(uses, chain[-1], "relax.multiply")
-    if clipped is None or not _closes(last, value) or _clip(clipped).constants != bounds:
-        return None
-    if added is None and scaled is None and last is None:
-        return None
-    nodes = tuple(n for n in (*chain, last) if n is not None)
-    return EpilogueStep(EpilogueOp("hard_swish"), nodes, nodes[-1].var)
+    for first in consumers:
+        if first.op == "relax.add" and _has_scalar(first, 3.0):
+            clipped = _follow(uses, first, "relax.clip")
+            gate = _follow(uses, clipped, "relax.divide", 6.0)
+            gate = gate or _follow(uses, clipped, "relax.multiply", 1 / 6)
+            chain, bounds = (first, clipped, gate), (0.0, 6.0)
+        elif first.op == "relax.multiply" and _has_scalar(first, 1 / 6):
+            shifted = _follow(uses, first, "relax.add", 0.5)
+            clipped = gate = _follow(uses, shifted, "relax.clip")
+            chain, bounds = (first, shifted, clipped), (0.0, 1.0)
+        else:
+            continue
+        last = _follow(uses, gate, "relax.multiply")
+        if last is None or clipped is None or not _closes(last, value):
+            continue
+        if _clip_bounds(clipped) == bounds:
+            return EpilogueStep(EpilogueOp("hard_swish"), (*(n for n in chain if n), last), last.var)
+    return None
 
 
 def _silu(uses: Uses, value: Var, consumers: list[Node]) -> EpilogueStep | None:

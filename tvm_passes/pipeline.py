@@ -116,7 +116,8 @@ def _check_disabled(options: PipelineOptions) -> None:
         if name in REQUIRED_PASSES:
             raise PassError(f"pass {name} cannot be disabled")
         if name not in OPTIONAL_PASSES:
-            raise PassError(f"there is no pass {name}; passes that can be disabled: {', '.join(OPTIONAL_PASSES)}")
+            known = ", ".join(OPTIONAL_PASSES)
+            raise PassError(f"there is no pass {name}; passes that can be disabled: {known}")
 
 
 def _dump(options: PipelineOptions, number: int, name: str, mod: IRModule) -> None:

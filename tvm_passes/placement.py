@@ -56,7 +56,8 @@ class Blocked:
     def channel_base(self, position: np.ndarray | int) -> np.ndarray:
         """Element offset in the arena of a position's plane and lane."""
         lanes = self.extent.lanes
-        return self.block_base(np.asarray(position) // lanes) + np.asarray(position) % lanes
+        base = self.block_base(np.asarray(position) // lanes)
+        return np.asarray(base + np.asarray(position) % lanes)
 
 
 @attrs.define(eq=False)
@@ -69,7 +70,7 @@ class BlockedMemory:
     """
 
     extent: Extent
-    halo: Halo = Halo()
+    halo: Halo = attrs.field(factory=Halo)
     planes: int = 0
     base: int = 0
     needs_zeros: bool = False

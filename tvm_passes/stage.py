@@ -80,7 +80,7 @@ class Stage:
 
 
 def stage_of(mod: IRModule, node: Node) -> Stage | None:
-    """The stage that a node of `main` calls, its reads in terms of `main`'s variables; None for other nodes."""
+    """The stage that a node of `main` calls, reading `main`'s variables; None for other nodes."""
     if not isinstance(node.call, Call) or not isinstance(node.call.op, GlobalVar):
         return None
     function = mod[node.call.op]

@@ -1,7 +1,7 @@
 """One form per operator: what later passes may rely on.
 
 Constants are computed, sums of many tensors are additions, normalisations with fixed statistics and
-scales are in the weights, and operators that change nothing are gone.
+scales are in the weights, shifts are free of them, and operators that change nothing are gone.
 """
 
 from __future__ import annotations
@@ -13,9 +13,19 @@ from .drop_identities import drop_identities
 from .fold_batch_norm import fold_batch_norm
 from .fold_constants import fold_constants
 from .fold_scale import fold_scale
+from .fold_scale_forward import fold_scale_forward
+from .split_scaled_shift import split_scaled_shift
 from .split_sums import split_sums
 
-RULES = (fold_constants, split_sums, drop_identities, fold_batch_norm, fold_scale)
+RULES = (
+    fold_constants,
+    split_sums,
+    drop_identities,
+    fold_batch_norm,
+    split_scaled_shift,
+    fold_scale,
+    fold_scale_forward,
+)
 """In this order; each edits the graph in place."""
 
 

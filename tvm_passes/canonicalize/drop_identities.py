@@ -33,17 +33,17 @@ def _unchanged(uses: Uses, node: Node) -> Expr | None:
     if isinstance(node.call, TupleGetItem):
         whole = uses.producer(node.call.tuple_value)
         if whole is not None and whole.op == "relax.nn.dropout" and node.call.index == 0:
-            return whole.call.args[0]  # type: ignore[no-any-return]
+            return whole.call.args[0]
         return None
     if node.op in _SHAPES:
         source = node.call.args[0]
         same = shape_of(source) == shape_of(node.var) and dtype_of(source) == dtype_of(node.var)
-        return source if same else None  # type: ignore[no-any-return]
+        return source if same else None
     neutral = {"relax.multiply": 1.0, "relax.add": 0.0}.get(node.op)
     if neutral is None:
         return None
     for source, other in (node.call.args, reversed(node.call.args)):
         same = shape_of(source) == shape_of(node.var) and dtype_of(source) == dtype_of(node.var)
         if same and scalar_of(other) == neutral:
-            return source  # type: ignore[no-any-return]
+            return source
     return None

@@ -1,82 +1,59 @@
-"""conv(x, W) * s → conv(x, s W);  (conv(x, W) + b) * s → conv(x, s W) + s b  for a constant s per channel."""
+"""conv(x, W) * s → conv(x, s W);  (conv(x, W) + b) * s → conv(x, s W) + s b  for a constant s per channel.
+
+A shift in the form of a one-hot convolution keeps its ones: only so is it recognised as data movement.
+"""
 
 from __future__ import annotations
 
-import numpy as np
 from tvm import relax
-from tvm.ir import Call
+from tvm.ir import Expr, Var
 
-from ..epilogue import channel_vector
 from ..graph import Graph, Node
-from ..relax_values import constant_of, shape_of
+from ..relax_values import shape_of
 from ..uses import Uses
+from .linear import constant_operand, linear_of
 
 
 def fold_scale(graph: Graph) -> None:
-    """Fold constant multiplications that follow a convolution or matrix multiplication into its weights."""
-    while _fold_one(graph):
-        graph.remove_dead()
-
-
-def _fold_one(graph: Graph) -> bool:
+    """Fold constant multiplications that follow a convolution or matrix product into its weight."""
     uses = Uses(graph)
-    changed = False
-    touched: set[Node] = set()
+    values: dict[Var, Expr] = {}
     for node in graph.nodes:
-        if node.op != "relax.multiply":
-            continue
-        inner, scale = _operand_and_scale(node)
-        producer = None if inner is None else uses.producer(inner)
-        if producer is None or scale is None or producer in touched or not _only_reader(uses, producer):
-            continue
-        if producer.op in ("relax.nn.conv2d", "relax.matmul"):
-            if _scale_weight(producer, scale):
-                graph.replace(node.var, producer.var)
-                touched.add(producer)
-                changed = True
-        elif producer.op == "relax.add":
-            changed |= _pull_through_add(uses, node, producer, scale, touched)
-        if changed:
-            return True
-    return False
+        scaled = _fold(uses, node, values)
+        if scaled is not None:
+            values[node.var] = scaled
+    graph.replace_all(values)
 
 
-def _only_reader(uses: Uses, producer: Node) -> bool:
-    return len(uses.consumers(producer.var)) == 1 and not uses.is_output(producer.var)
+def _fold(uses: Uses, node: Node, values: dict[Var, Expr]) -> Expr | None:
+    """What computes the product once its factor is in a weight; None if none can take it.
+
+    values: the products folded so far, by what computes them now.
+    """
+    product = constant_operand(node, "relax.multiply")
+    if product is None or not _is_read_once(uses, product[0]):
+        return None
+    data, factor = product
+    producer = uses.producer(values.get(data, data))
+    biased = constant_operand(producer, "relax.add")
+    if biased is not None:
+        if not _is_read_once(uses, biased[0]):
+            return None
+        linear = linear_of(uses.producer(values.get(biased[0], biased[0])))
+    else:
+        linear = linear_of(producer)
+    if linear is None or linear.is_movement:
+        return None
+    shape = shape_of(node.var)
+    scale = linear.vector(factor, shape)
+    bias = None if biased is None else linear.vector(biased[1], shape)
+    if scale is None or (biased is not None and bias is None):
+        return None
+    linear.scale_outputs(scale)
+    if producer is not None and biased is not None and bias is not None:
+        producer.call = relax.op.add(biased[0], linear.per_channel(bias * scale))
+    return values.get(data, data)
 
 
-def _operand_and_scale(node: Node) -> tuple[object, np.ndarray | None]:
-    """The tensor and the factor per channel of a multiplication by a constant."""
-    for inner, other in (node.call.args, reversed(node.call.args)):
-        constant = constant_of(other)
-        if constant is not None and constant_of(inner) is None and shape_of(inner) == shape_of(node.var):
-            return inner, channel_vector(constant, shape_of(node.var))
-    return None, None
-
-
-def _scale_weight(producer: Node, scale: np.ndarray) -> bool:
-    data, weight = producer.call.args[:2]
-    array = constant_of(weight)
-    if array is None or (producer.op == "relax.matmul" and array.ndim != 2):
-        return False
-    factor = scale[:, None, None, None] if producer.op == "relax.nn.conv2d" else scale[None, :]
-    scaled = relax.const((array * factor).astype(array.dtype))
-    producer.call = Call(producer.call.op, [data, scaled], producer.call.attrs, producer.call.ty_args)
-    return True
-
-
-def _pull_through_add(uses: Uses, node: Node, add: Node, scale: np.ndarray, touched: set[Node]) -> bool:
-    """(conv + b) * s → conv * s + s b, so that the next round meets conv * s."""
-    for inner, other in (add.call.args, reversed(add.call.args)):
-        producer, bias = uses.producer(inner), constant_of(other)
-        if producer is None or bias is None or producer.op not in ("relax.nn.conv2d", "relax.matmul"):
-            continue
-        vector = channel_vector(bias, shape_of(add.var))
-        if vector is None or not _only_reader(uses, producer) or not _scale_weight(producer, scale):
-            return False
-        shape = (1, -1, *([1] * (len(shape_of(add.var)) - 2)))
-        add.call = relax.op.add(producer.var, relax.const((vector * scale).reshape(shape)))
-        touched.add(producer)
-        node.call = relax.op.multiply(add.var, relax.const(np.float32(1)))
-        return True
-    return False
+def _is_read_once(uses: Uses, value: Expr) -> bool:
+    return isinstance(value, Var) and len(uses.consumers(value)) == 1 and not uses.is_output(value)
