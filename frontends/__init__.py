@@ -4,6 +4,7 @@ from frontends.errors import ModelError
 from frontends.import_onnx import ImportedModel, import_loaded, import_model
 from frontends.load import ImportOptions, load_model
 from frontends.shapes import parse_input_shapes
+from frontends.shift_operator import parse_operator_name
 from frontends.signature import Signature, TensorSpec
 
 __all__ = [
@@ -16,4 +17,5 @@ __all__ = [
     "import_model",
     "load_model",
     "parse_input_shapes",
+    "parse_operator_name",
 ]

@@ -52,6 +52,10 @@ class UnknownOpsetError(ModelError):
     """The model names a version of the standard operator set that the onnx package does not know."""
 
 
+class UnsupportedTypeError(ModelError):
+    """An input, output or weight is no dense tensor of numbers."""
+
+
 class OpsetConversionError(ModelError):
     """The model's old operator set cannot be brought up to date."""
 

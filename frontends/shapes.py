@@ -98,7 +98,12 @@ def _declared_dimensions(value: onnx.ValueInfoProto, rank: int) -> Sequence[onnx
 
 
 def _is_fixed_otherwise(dim: onnx.TensorShapeProto.Dimension, size: int) -> bool:
-    return bool(dim.HasField("dim_value") and dim.dim_value != size)
+    return not _is_open(dim) and bool(dim.dim_value != size)
+
+
+def _is_open(dim: onnx.TensorShapeProto.Dimension) -> bool:
+    """Whether a dimension is not fixed; some exporters write that as 0 or -1."""
+    return bool(dim.dim_value <= 0)
 
 
 def _require_static_inputs(model: onnx.ModelProto, file: str) -> None:
@@ -115,7 +120,7 @@ def _require_static_inputs(model: onnx.ModelProto, file: str) -> None:
 
 def _is_dynamic(value: onnx.ValueInfoProto) -> bool:
     tensor = value.type.tensor_type
-    return not tensor.HasField("shape") or any(not dim.HasField("dim_value") for dim in tensor.shape.dim)
+    return not tensor.HasField("shape") or any(_is_open(dim) for dim in tensor.shape.dim)
 
 
 def describe_shape(value: onnx.ValueInfoProto) -> str:
@@ -127,7 +132,7 @@ def describe_shape(value: onnx.ValueInfoProto) -> str:
 
 
 def _describe_dimension(dim: onnx.TensorShapeProto.Dimension) -> str:
-    return str(dim.dim_value) if dim.HasField("dim_value") else dim.dim_param or "?"
+    return dim.dim_param or "?" if _is_open(dim) else str(dim.dim_value)
 
 
 def _example_shape(value: onnx.ValueInfoProto) -> str:
@@ -135,7 +140,7 @@ def _example_shape(value: onnx.ValueInfoProto) -> str:
     if not tensor.HasField("shape"):
         return "[1,3,224,224]"
     sizes = (
-        dim.dim_value if dim.HasField("dim_value") else _example_size(axis, len(tensor.shape.dim))
+        _example_size(axis, len(tensor.shape.dim)) if _is_open(dim) else dim.dim_value
         for axis, dim in enumerate(tensor.shape.dim)
     )
     return f"[{','.join(map(str, sizes))}]"

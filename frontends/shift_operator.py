@@ -46,6 +46,14 @@ DOMAIN = "shiftc"
 DEFAULT_OPERATORS: tuple[OperatorName, ...] = ((DOMAIN, "Shift"),)
 
 
+def parse_operator_name(text: str) -> OperatorName:
+    """`"domain::Operator"` → (domain, operator). Raises ShiftOperatorError."""
+    domain, separator, operator = text.strip().rpartition("::")
+    if not (domain and separator and operator):
+        raise ShiftOperatorError(f"'{text}' names no custom operator: write DOMAIN::OPERATOR")
+    return domain, operator
+
+
 def shift_offsets(channels: int, kernel_size: int, dilation: int, layout: Layout) -> Offsets:
     """The offsets of each channel, as the module's docstring defines them."""
     offsets = np.zeros((channels, 2), np.int64)

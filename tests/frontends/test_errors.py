@@ -15,10 +15,12 @@ from frontends.errors import (
     ModelTooNewError,
     NotOnnxError,
     OperatorImportError,
+    OpsetConversionError,
     ShapeInferenceError,
     TruncatedModelError,
     UnknownOpsetError,
     UnsupportedOperatorError,
+    UnsupportedTypeError,
 )
 
 GOOD = """<ir_version: 8, opset_import: ["": 17]> g (float[2,3] x) => (float[2,3] y) { y = Relu(x) }"""
@@ -99,6 +101,29 @@ def test_shapes_that_clash(save):
     assert error_of(save(model), ShapeInferenceError).startswith("shapes do not fit together: ")
 
 
+def test_sequence_input(save):
+    model = """<ir_version: 8, opset_import: ["": 17]>
+        g (seq(float[2,3]) x) => (float[2,3] y)
+        { zero = Constant<value_int = 0>()  y = SequenceAt(x, zero) }"""
+    assert error_of(save(model), UnsupportedTypeError) == "'x' is not a tensor of numbers"
+
+
+def test_sparse_weight(save):
+    model = onnx.parser.parse_model(GOOD.replace("Relu(x)", "Add(x, w)"))
+    values = numpy_helper.from_array(np.ones(1, np.float32), "w")
+    places = numpy_helper.from_array(np.zeros(1, np.int64), "places")
+    model.graph.sparse_initializer.append(onnx.helper.make_sparse_tensor(values, places, [2, 3]))
+    assert error_of(save(model), UnsupportedTypeError) == "weight 'w' is sparse, which is not supported"
+
+
+def test_attribute_of_another_opset(save):
+    model = """<ir_version: 4, opset_import: ["": 8]>
+        g (float[1,1,2,2] x) => (float[1,1,4,4] y)
+        { y = Upsample<mode="nearest", scales=[1.0,1.0,2.0,2.0], width_scale=2.0>(x) }"""
+    message = error_of(save(model), InvalidModelError)
+    assert "width_scale" in message
+
+
 def test_unsupported_operators_are_all_listed(save):
     model = onnx.parser.parse_model("""<ir_version: 8, opset_import: ["": 17, "acme": 1]>
         g (float[1,3,4,4] x) => (float[1,3,4,4] y) {
@@ -153,3 +178,13 @@ def test_shape_that_depends_on_data(save, capfd):
     message = error_of(save(model), OperatorImportError)
     assert message.startswith("node 'view': Reshape cannot be imported: ")
     assert capfd.readouterr().err == ""
+
+
+def test_conversion_of_an_old_opset_that_fails(save, monkeypatch):
+    def fail(*_args):
+        raise RuntimeError("no adapter\nfor Relu")
+
+    monkeypatch.setattr("onnx.version_converter.convert_version", fail)
+    assert error_of(save(GOOD.replace("17", "9")), OpsetConversionError) == (
+        "cannot be converted from opset 9 to 13: no adapter for Relu"
+    )

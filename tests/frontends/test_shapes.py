@@ -89,6 +89,16 @@ def test_nameless_dimension_and_unknown_rank():
     assert len(model.graph.input[1].type.tensor_type.shape.dim) == 3
 
 
+@pytest.mark.parametrize("size", [0, -1])
+def test_sizes_that_mean_unknown(size):
+    model = onnx.parser.parse_model(TWO_INPUTS)
+    model.graph.input[0].type.tensor_type.shape.dim[3].dim_value = size
+    with pytest.raises(DynamicShapeError, match=r"'x' is \[N,3,H,\?\]"):
+        pin_shapes(model, {})
+    pin_shapes(model, {"x": (1, 3, 4, 5)})
+    assert model.graph.input[0].type.tensor_type.shape.dim[3].dim_value == 5
+
+
 @pytest.mark.parametrize(
     ("shapes", "message"),
     [

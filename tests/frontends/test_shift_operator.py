@@ -12,7 +12,7 @@ from onnx import helper, numpy_helper
 from frontends import ImportOptions, import_model, load_model
 from frontends.errors import ShiftOperatorError
 from frontends.shift_lowering import lower_shift_operators
-from frontends.shift_operator import shift_offsets
+from frontends.shift_operator import parse_operator_name, shift_offsets
 
 
 def shift_reference(x, offsets):
@@ -175,6 +175,15 @@ def test_foreign_operator_is_modulo_unless_it_says_otherwise(save, run_onnxrunti
         model = shift_model(18, domain="shiftnet", operator="ShiftFunction", kernel_size=3, **attributes)
         plain = load_model(save(model), options)
         np.testing.assert_array_equal(run_onnxruntime(plain, {"x": x})[0], shift_reference(x, offsets))
+
+
+def test_operator_names_as_text():
+    assert parse_operator_name("shiftnet::Shift") == ("shiftnet", "Shift")
+    assert parse_operator_name(" org.lab::nested::Shift ") == ("org.lab::nested", "Shift")
+    for text in ("Shift", "::Shift", "shiftnet::", ""):
+        with pytest.raises(ShiftOperatorError) as raised:
+            parse_operator_name(text)
+        assert str(raised.value) == f"'{text}' names no custom operator: write DOMAIN::OPERATOR"
 
 
 def test_offsets_may_come_from_a_constant_node(save, run_tvm):
