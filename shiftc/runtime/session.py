@@ -94,10 +94,10 @@ def _read_constants(path: Path, manifest: Manifest) -> npt.NDArray[np.uint8]:
     try:
         with path.open("rb") as file:
             constants = aligned_zeros(os.fstat(file.fileno()).st_size)
-            file.readinto(memoryview(constants))
+            file.readinto(constants.data)
     except OSError as error:
         raise ArtifactCorruptedError(f"'{path}' cannot be read: {error.strerror}") from error
-    verify_file(path, manifest, memoryview(constants))
+    verify_file(path, manifest, constants.data)
     return constants
 
 
