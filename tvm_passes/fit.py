@@ -163,7 +163,7 @@ def _fit_like_before(
     if key in templates:
         known, pieces = templates[key]
         by = int(where[2] - known[2])
-        moved = tuple(attrs.evolve(p, channel=p.channel + by) for p in pieces)
+        moved = tuple(p.of(p.source, p.channel + by) for p in pieces)
         channels = sources[int(where[0])].shape[1]
         if all(p.source == where[0] and 0 <= p.channel < channels for p in moved):
             return moved

@@ -122,7 +122,7 @@ class IndexMap:
         groups: dict[Piece, tuple[list[int], list[int]]] = defaultdict(lambda: ([], []))
         for target, pieces in enumerate(self.channels):
             for piece in pieces:
-                targets, channels = groups[attrs.evolve(piece, channel=0)]
+                targets, channels = groups[piece.of(piece.source, 0)]
                 targets.append(target)
                 channels.append(piece.channel)
         for piece, (targets, channels) in groups.items():
@@ -197,7 +197,7 @@ class IndexMap:
                 for inner_piece in maps[piece.source].channels[piece.channel]:
                     joined = piece.through(inner_piece)
                     if joined is not None:
-                        found.append(attrs.evolve(joined, source=joined.source + first[piece.source]))
+                        found.append(joined.of(joined.source + first[piece.source], joined.channel))
             channels.append(merge_pieces(found))
         return IndexMap(tuple(s for m in maps for s in m.sources), self.output, tuple(channels))
 
@@ -212,10 +212,11 @@ class IndexMap:
             if index in used:
                 kept.setdefault(key, index)
         number = {index: place for place, index in enumerate(kept.values())}
+        if list(number) == list(range(len(self.sources))):
+            return self, list(number)
         renumbered = {i: number[kept[key]] for i, key in enumerate(tensors) if i in used}
         channels = tuple(
-            merge_pieces([attrs.evolve(p, source=renumbered[p.source]) for p in pieces])
-            for pieces in self.channels
+            merge_pieces([p.of(renumbered[p.source], p.channel) for p in pieces]) for pieces in self.channels
         )
         return IndexMap(tuple(self.sources[i] for i in number), self.output, channels), list(number)
 

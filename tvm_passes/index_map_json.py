@@ -51,7 +51,7 @@ def decode(plain: dict[str, Any]) -> IndexMap:
 def _advanced(pieces: ChannelMap, by: int) -> ChannelMap:
     if by == 0:
         return pieces
-    return tuple(Piece(p.box, p.source, p.channel + by, p.offset, p.stride) for p in pieces)
+    return tuple(p.of(p.source, p.channel + by) for p in pieces)
 
 
 def _runs(channels: tuple[ChannelMap, ...]) -> Iterator[tuple[int, int, ChannelMap]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ from tvm.ir import Call
 from tvm.tirx import IntImm
 
 from .movement_table import Constant, Plan, ints, moves, static_shape
-from .movement_tir import Array, NotMovementError
+from .movement_tir import NotMovementError
 
 # --- one tensor, another shape -------------------------------------------------------------------
 

@@ -21,16 +21,19 @@ class Piece:
 
     def normalized(self) -> Piece:
         """Stride 1 along the axes where the box is one wide: equal reads get equal pieces."""
-        stride, offset = list(self.stride), list(self.offset)
-        for axis in range(3):
-            start = self.box.start[axis]
-            if self.box.stop[axis] - start == 1 and stride[axis] != 1:
-                offset[axis] += start * (stride[axis] - 1)
-                stride[axis] = 1
-        if stride == list(self.stride):
+        if all(s == 1 or e > 1 for s, e in zip(self.stride, self.box.extents, strict=True)):
             return self
+        stride, offset = list(self.stride), list(self.offset)
+        for axis, extent in enumerate(self.box.extents):
+            if extent == 1:
+                offset[axis] += self.box.start[axis] * (stride[axis] - 1)
+                stride[axis] = 1
         (a, b, c), (d, e, f) = offset, stride
         return Piece(self.box, self.source, self.channel, (a, b, c), (d, e, f))
+
+    def of(self, source: int, channel: int) -> Piece:
+        """The same movement of another channel; quicker than attrs.evolve."""
+        return Piece(self.box, source, channel, self.offset, self.stride)
 
     def read_box(self) -> Box:
         """The smallest box of the source that holds everything this piece reads."""

@@ -132,13 +132,14 @@ def _translate_all(
         if not pieces:
             channels.append(None)
             continue
-        shape = tuple(attrs.evolve(p, channel=p.channel - pieces[0].channel) for p in pieces)
+        shape = tuple(p.of(p.source, p.channel - pieces[0].channel) for p in pieces)
         if shape not in known:
             known[shape] = _translate(index_map, shape, stride, border)
         read = known[shape]
         if isinstance(read, str):
             return f"channel {index} {read}"
-        channels.append(attrs.evolve(read, channel=read.channel + pieces[0].channel))
+        moved = read.offset
+        channels.append(ChannelTranslation(read.source, read.channel + pieces[0].channel, *moved))
     return tuple(channels)
 
 

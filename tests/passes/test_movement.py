@@ -152,7 +152,10 @@ REFUSALS = {
     "computes": (lambda x: op.nn.relu(x), "relax.nn.relu computes"),
     "weights": (lambda x: op.nn.conv2d(x, WEIGHT, groups=6), "relax.nn.conv2d computes"),
     "pad value": (lambda x: op.nn.pad(x, (0, 0, 0, 0, 1, 1, 1, 1), pad_value=2.0), "fills in the constant 2"),
-    "constant": (lambda x: op.concat([x, const(np.ones(SHAPE), "float32")], 1), "a constant that is not zero"),
+    "constant": (
+        lambda x: op.concat([x, const(np.ones(SHAPE), "float32")], 1),
+        "a constant that is not zero",
+    ),
     "full": (lambda x: op.full(SHAPE, const(1, "float32"), "float32"), "fills in a constant"),
     "dtype": (lambda x: op.astype(x, "float16"), "converts float32 to float16"),
     "indices": (lambda x: op.take(x, op.astype(x, "int64"), 1), "converts float32 to int64"),
