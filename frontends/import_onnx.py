@@ -42,6 +42,8 @@ _RANDOM_OPERATORS = frozenset(
         "RandomUniformLike",
     }
 )
+_COPYING_OPERATORS = frozenset({"Dropout", "Identity"})
+"""Evaluating them would duplicate weights that several nodes share."""
 _ONE_OUTPUT_OPERATORS = frozenset({"EmbedLayerNormalization", "LayerNormalization", "SkipLayerNormalization"})
 """For their other outputs TVM's converters return placeholders."""
 
@@ -138,6 +140,7 @@ class _Importer(ONNXGraphImporter):
 
     def _construct_nodes(self, graph: onnx.GraphProto) -> None:
         self.used = {value.name for value in graph.output}.union(*(node.input for node in graph.node))
+        self.used.discard("")  # an input left out
         for node in graph.node:
             try:
                 results = self._results(node)
@@ -161,16 +164,16 @@ class _Importer(ONNXGraphImporter):
 
     def _convert(self, node: onnx.NodeProto, inputs: list[Any]) -> list[Any]:
         attributes = self._parse_attr(node.attribute)
-        if node.op_type in CONVERTERS:
-            return [CONVERTERS[node.op_type](self.bb, inputs, attributes)]
         if self._is_foldable(node, inputs):
             return self._fold(node, inputs)
+        if node.op_type in CONVERTERS:
+            return [CONVERTERS[node.op_type](self.bb, inputs, attributes)]
         attributes["tvm_custom"] = {"name": node.name, "num_outputs": len(node.output)}
         return self._unpack(self._convert_operator(node.op_type, inputs, attributes, self.opset))
 
     def _is_foldable(self, node: onnx.NodeProto, inputs: list[Any]) -> bool:
-        constant = all(value is None or isinstance(value, GenericConst) for value in inputs)
-        return constant and node.op_type not in _RANDOM_OPERATORS
+        is_constant = all(value is None or isinstance(value, GenericConst) for value in inputs)
+        return is_constant and node.op_type not in _RANDOM_OPERATORS | _COPYING_OPERATORS
 
     def _fold(self, node: onnx.NodeProto, inputs: list[Any]) -> list[Any]:
         values = {name: value.value.numpy() for name, value in zip(node.input, inputs, strict=True) if name}

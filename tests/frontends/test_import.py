@@ -76,6 +76,11 @@ MODELS = {
         { y, mean = LayerNormalization(x, s, b) }""",
     ),
     "dropout_with_mask": ([13], "g (float[2,3] x) => (float[2,3] y) { y, mask = Dropout(x) }"),
+    "all_constant": (
+        [13],
+        """g (float[2,3] x) => (float[2,3] y) <float[2,1] a = {1,2}, float[3] b = {3,4,5}, float hi = {5}>
+        { s = Sum(a, b)  c = Clip(s, , hi)  i = Identity(c)  y = Mul(x, i) }""",
+    ),
     "slice_old": (
         [9],
         "g (float[2,8] x) => (float[2,3] y) { y = Slice<axes=[1], starts=[2], ends=[5]>(x) }",
@@ -234,6 +239,20 @@ def test_every_variable_knows_its_node(save):
     convolution = next(var for var, value in named.items() if _is_call(value, "relax.nn.conv2d"))
     assert imported.node_of_var[convolution] == "/stem/Conv"
     assert imported.node_of_var["_stem_Conv"] == "/stem/Conv"
+
+
+@pytest.mark.parametrize("simplified", [True, False], ids=["onnxslim", "plain"])
+def test_constants_are_evaluated(simplified, save, monkeypatch):
+    if not simplified:
+        monkeypatch.setattr("onnxslim.slim", _failing_slim)
+    imported = import_model(save(model_text("all_constant", 13)))
+    calls = [
+        binding.value.op.name
+        for block in imported.module["main"].body.blocks
+        for binding in block.bindings
+        if isinstance(binding.value, relax.Call)
+    ]
+    assert calls == ["relax.multiply"]
 
 
 def _is_call(value: relax.Expr, operator: str) -> bool:
