@@ -61,7 +61,7 @@ def constant(value: float) -> Expr:
 
 
 def bound(value: Expr, use: Callable[[Expr], Expr]) -> Expr:
-    """`use(value)` with the value computed once: expressions are trees, what is used twice is written twice."""
+    """`use(value)` with the value computed once; an expression alone is a tree and would repeat it."""
     name = tirx.Var("t", "float32")
     return tirx.Let(name, value, use(name))
 

@@ -26,19 +26,18 @@ def emit(parameters: Mapping[str, tuple[str, int]], body: Callable[[Buffers], No
     parameters: name → (dtype, extent); each becomes a pointer argument and a flat buffer over it.
     body:       emits the statements, given the buffers by name.
     """
-    with IRBuilder() as builder:
-        with T.prim_func(True, s_tir=True):
-            T.func_name("main")
-            # Outputs never alias inputs (see workload.py), whatever arena they share.
-            T.func_attr({"tirx.noalias": True})
-            pointers = {name: T.arg(name, T.handle(dtype)) for name, (dtype, _) in parameters.items()}
-            with T.sblock("root"):
-                buffers = {}
-                for name, (dtype, extent) in parameters.items():
-                    shape = (tirx.IntImm("int64", extent),)
-                    buffers[name] = T.decl_buffer(shape, dtype, data=pointers[name])
-                    IRBuilder.name(f"{name}_buffer", buffers[name])
-                body(buffers)
+    with IRBuilder() as builder, T.prim_func(True, s_tir=True):
+        T.func_name("main")
+        # Outputs never alias inputs (see workload.py), whatever arena they share.
+        T.func_attr({"tirx.noalias": True})
+        pointers = {name: T.arg(name, T.handle(dtype)) for name, (dtype, _) in parameters.items()}
+        with T.sblock("root"):
+            buffers = {}
+            for name, (dtype, extent) in parameters.items():
+                shape = (tirx.IntImm("int64", extent),)
+                buffers[name] = T.decl_buffer(shape, dtype, data=pointers[name])
+                IRBuilder.name(f"{name}_buffer", buffers[name])
+            body(buffers)
     return builder.get()
 
 

@@ -27,8 +27,8 @@ from tvm.tirx.buffer import is_buffer_var
 
 from schedules import activation
 from schedules.machine import MachineParameters
-from schedules.template import largest_divisor
 from schedules.parallelism import worth_threads
+from schedules.template import largest_divisor
 
 _REDUCTION = 2
 """IterVar kind of a reduction axis."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import attrs
 import tvm
@@ -55,7 +56,7 @@ _BY_FEATURES: tuple[tuple[frozenset[str], MachineParameters], ...] = (
 )
 """Instruction sets, the widest first: the first whose features are all present applies."""
 
-_BY_CPU: Mapping[str, Mapping[str, int]] = {
+_BY_CPU: Mapping[str, Mapping[str, Any]] = {
     # Zen 4 executes 512-bit instructions as two halves: one multiply-add and one load a cycle.
     "znver4": {"fma_ports": 1, "load_ports": 1, "l2_bytes": 1 << 20},
     "znver5": {"l1_bytes": 48 * 1024, "l2_bytes": 1 << 20},

@@ -24,25 +24,24 @@ def fma_module(machine: MachineParameters, chains: int, steps: int) -> tvm.IRMod
     The result is stored to x, so that nothing is dead; memory is touched only before and after.
     """
     lanes = machine.lanes
-    with IRBuilder() as builder:
-        with T.prim_func(False, s_tir=True):
-            T.func_name("main")
-            T.func_attr({"global_symbol": "main"})
-            x = T.match_buffer(T.arg("x", T.handle()), (chains, lanes), "float32")
-            with T.sblock("root"):
-                registers = T.sblock_alloc_buffer((chains, lanes), "float32", scope="local")
-                _per_chain(chains, lanes, lambda i, v: T.buffer_store(registers, x[i, v], [i, v]))
-                with T.serial(0, steps):
-                    _per_chain(
-                        chains,
-                        lanes,
-                        lambda i, v: T.buffer_store(
-                            registers,
-                            registers[i, v] * tirx.FloatImm("float32", 0.999) + tirx.FloatImm("float32", 1e-3),
-                            [i, v],
-                        ),
-                    )
-                _per_chain(chains, lanes, lambda i, v: T.buffer_store(x, registers[i, v], [i, v]))
+    with IRBuilder() as builder, T.prim_func(False, s_tir=True):
+        T.func_name("main")
+        T.func_attr({"global_symbol": "main"})
+        x = T.match_buffer(T.arg("x", T.handle()), (chains, lanes), "float32")
+        with T.sblock("root"):
+            registers = T.sblock_alloc_buffer((chains, lanes), "float32", scope="local")
+            _per_chain(chains, lanes, lambda i, v: T.buffer_store(registers, x[i, v], [i, v]))
+            with T.serial(0, steps):
+                _per_chain(
+                    chains,
+                    lanes,
+                    lambda i, v: T.buffer_store(
+                        registers,
+                        registers[i, v] * tirx.FloatImm("float32", 0.999) + tirx.FloatImm("float32", 1e-3),
+                        [i, v],
+                    ),
+                )
+            _per_chain(chains, lanes, lambda i, v: T.buffer_store(x, registers[i, v], [i, v]))
     return tvm.IRModule({tvm.ir.GlobalVar("main"): builder.get()})
 
 

@@ -23,9 +23,9 @@ from tvm.tirx.script import builder as T
 from schedules import epilogue
 from schedules.emit import UNBOUNDED, Buffers, address, emit
 from schedules.machine import MachineParameters
+from schedules.parallelism import worth_threads
 from schedules.register_blocking import accumulate_in_registers
 from schedules.template import Decisions, Kernel, ScheduleError, kernel_name, tiles
-from schedules.parallelism import worth_threads
 from schedules.workload import Depthwise, Workload
 
 KIND = "depthwise"
@@ -53,21 +53,19 @@ def _emit_run(workload: Depthwise, index: int, run: tuple[int, int, int], buffer
     first, pixels, _ = run
     blocks, lanes, taps = workload.blocks, workload.lanes, len(workload.taps)
     accumulator = T.sblock_alloc_buffer((blocks, pixels, lanes), "float32")
-    with T.grid(blocks, pixels, lanes, taps) as loops:
-        with T.sblock(f"multiply_add_{index}"):
-            o, p, v, t = T.axis.remap("SSSR", list(loops))
-            with T.init():
-                T.buffer_store(accumulator, tirx.FloatImm("float32", 0.0), [o, p, v])
-            plane, pixel = buffers["xo"][o], buffers["xp"][p + first]
-            x = buffers["x"][address(plane, pixel, _tap_offset(workload.taps, t), v)]
-            k = buffers["k"][(o * taps + t) * lanes + v]
-            T.buffer_store(accumulator, accumulator[o, p, v] + x * k, [o, p, v])
-    with T.grid(blocks, pixels, lanes) as loops:
-        with T.sblock(f"store_{index}"):
-            o, p, v = T.axis.remap("SSS", list(loops))
-            at = epilogue.Position(o, p + first, v, lanes)
-            value = epilogue.apply(workload.epilogue, accumulator[o, p, v], buffers, at)
-            T.buffer_store(buffers["y"], value, [address(buffers["yo"][o], buffers["yp"][at.pixel], v)])
+    with T.grid(blocks, pixels, lanes, taps) as loops, T.sblock(f"multiply_add_{index}"):
+        o, p, v, t = T.axis.remap("SSSR", list(loops))
+        with T.init():
+            T.buffer_store(accumulator, tirx.FloatImm("float32", 0.0), [o, p, v])
+        plane, pixel = buffers["xo"][o], buffers["xp"][p + first]
+        x = buffers["x"][address(plane, pixel, _tap_offset(workload.taps, t), v)]
+        k = buffers["k"][(o * taps + t) * lanes + v]
+        T.buffer_store(accumulator, accumulator[o, p, v] + x * k, [o, p, v])
+    with T.grid(blocks, pixels, lanes) as loops, T.sblock(f"store_{index}"):
+        o, p, v = T.axis.remap("SSS", list(loops))
+        at = epilogue.Position(o, p + first, v, lanes)
+        value = epilogue.apply(workload.epilogue, accumulator[o, p, v], buffers, at)
+        T.buffer_store(buffers["y"], value, [address(buffers["yo"][o], buffers["yp"][at.pixel], v)])
 
 
 class DepthwiseTemplate:

@@ -18,8 +18,8 @@ from tvm.tirx.script import builder as T
 from schedules import epilogue
 from schedules.emit import UNBOUNDED, Buffers, address, emit
 from schedules.machine import MachineParameters
-from schedules.template import Decisions, Kernel, kernel_name, tiles
 from schedules.parallelism import worth_threads
+from schedules.template import Decisions, Kernel, kernel_name, tiles
 from schedules.workload import Elementwise, Workload
 
 KIND = "elementwise"
@@ -31,18 +31,17 @@ def _emit_region(
     workload: Elementwise, name: str, blocks: tuple[int, int], pixels: tuple[int, int], buffers: Buffers
 ) -> None:
     lanes = workload.lanes
-    with T.grid(blocks[1], pixels[1], lanes) as loops:
-        with T.sblock(name):
-            o, p, v = T.axis.remap("SSS", list(loops))
-            at = epilogue.Position(o + blocks[0], p + pixels[0], v, lanes)
-            pixel = buffers["xp"][at.pixel]
-            if workload.access == "lane":
-                source = address(buffers["xl"][at.block * lanes + v], pixel)
-            else:
-                source = address(buffers["xb"][at.block], pixel, v)
-            value = epilogue.apply(workload.epilogue, buffers["x"][source], buffers, at)
-            y = address(buffers["yo"][at.block], buffers["yp"][at.pixel], v)
-            T.buffer_store(buffers["y"], value, [y])
+    with T.grid(blocks[1], pixels[1], lanes) as loops, T.sblock(name):
+        o, p, v = T.axis.remap("SSS", list(loops))
+        at = epilogue.Position(o + blocks[0], p + pixels[0], v, lanes)
+        pixel = buffers["xp"][at.pixel]
+        if workload.access == "lane":
+            source = address(buffers["xl"][at.block * lanes + v], pixel)
+        else:
+            source = address(buffers["xb"][at.block], pixel, v)
+        value = epilogue.apply(workload.epilogue, buffers["x"][source], buffers, at)
+        y = address(buffers["yo"][at.block], buffers["yp"][at.pixel], v)
+        T.buffer_store(buffers["y"], value, [y])
 
 
 class ElementwiseTemplate:

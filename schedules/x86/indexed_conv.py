@@ -79,23 +79,21 @@ def _emit_region(workload: IndexedConv, region: Region, buffers: Buffers) -> Non
     lanes, channels = workload.lanes, workload.virtual_channels
     shape = (blocks, pixels, lanes)
     accumulator = T.sblock_alloc_buffer(shape, "float32")
-    with T.grid(*shape, channels) as loops:
-        with T.sblock(f"multiply_add_{region.index}"):
-            o, p, v, c = T.axis.remap("SSSR", list(loops))
-            with T.init():
-                T.buffer_store(accumulator, tirx.FloatImm("float32", 0.0), [o, p, v])
-            table = (o + first_block) * workload.tables // workload.blocks if workload.tables > 1 else 0
-            x = buffers["x"][address(buffers["ct"][table * channels + c], buffers["pt"][p + first_pixel])]
-            panel = first_block * channels * lanes + (o // block_tile) * (channels * block_tile * lanes)
-            k = buffers["k"][panel + c * (block_tile * lanes) + (o % block_tile) * lanes + v]
-            T.buffer_store(accumulator, accumulator[o, p, v] + x * k, [o, p, v])
-    with T.grid(*shape) as loops:
-        with T.sblock(f"store_{region.index}"):
-            o, p, v = T.axis.remap("SSS", list(loops))
-            at = epilogue.Position(o + first_block, p + first_pixel, v, lanes)
-            value = epilogue.apply(workload.epilogue, accumulator[o, p, v], buffers, at)
-            y = address(buffers["yo"][at.block], buffers["yp"][at.pixel], v)
-            T.buffer_store(buffers["y"], value, [y])
+    with T.grid(*shape, channels) as loops, T.sblock(f"multiply_add_{region.index}"):
+        o, p, v, c = T.axis.remap("SSSR", list(loops))
+        with T.init():
+            T.buffer_store(accumulator, tirx.FloatImm("float32", 0.0), [o, p, v])
+        table = (o + first_block) * workload.tables // workload.blocks if workload.tables > 1 else 0
+        x = buffers["x"][address(buffers["ct"][table * channels + c], buffers["pt"][p + first_pixel])]
+        panel = first_block * channels * lanes + (o // block_tile) * (channels * block_tile * lanes)
+        k = buffers["k"][panel + c * (block_tile * lanes) + (o % block_tile) * lanes + v]
+        T.buffer_store(accumulator, accumulator[o, p, v] + x * k, [o, p, v])
+    with T.grid(*shape) as loops, T.sblock(f"store_{region.index}"):
+        o, p, v = T.axis.remap("SSS", list(loops))
+        at = epilogue.Position(o + first_block, p + first_pixel, v, lanes)
+        value = epilogue.apply(workload.epilogue, accumulator[o, p, v], buffers, at)
+        y = address(buffers["yo"][at.block], buffers["yp"][at.pixel], v)
+        T.buffer_store(buffers["y"], value, [y])
 
 
 def _schedule_region(schedule: Schedule, region: Region, decisions: Decisions, cycles: float) -> None:

@@ -25,9 +25,9 @@ from tvm.tirx.script import builder as T
 from schedules import epilogue
 from schedules.emit import UNBOUNDED, Buffers, address, emit
 from schedules.machine import MachineParameters
+from schedules.parallelism import worth_threads
 from schedules.register_blocking import accumulate_in_registers
 from schedules.template import Decisions, Kernel, kernel_name, largest_divisor, tiles
-from schedules.parallelism import worth_threads
 from schedules.workload import GlobalPool, WindowPool, Workload
 
 Expr = Any
@@ -49,25 +49,23 @@ def _emit_window(workload: WindowPool, index: int, run: Run, buffers: Buffers) -
     shape = (workload.blocks, workload.batch, workload.rows, columns, workload.lanes)
     taps = (workload.row_taps, workload.column_taps)
     accumulator = T.sblock_alloc_buffer(shape, "float32")
-    with T.grid(*shape, *taps) as loops:
-        with T.sblock(f"reduce_{index}"):
-            o, n, h, w, v, i, j = T.axis.remap("SSSSSRR", list(loops))
-            with T.init():
-                T.buffer_store(accumulator, _identity(workload.kind), [o, n, h, w, v])
-            row, column = h * workload.row_taps + i, (w + first) * workload.column_taps + j
-            plane = (buffers["xo"][o], buffers["xn"][n])
-            x = buffers["x"][address(*plane, buffers["row"][row], buffers["col"][column], v)]
-            if workload.kind == "avg":
-                x = x * (buffers["row_weight"][row] * buffers["col_weight"][column])
-            value = _combine(workload.kind, accumulator[o, n, h, w, v], x)
-            T.buffer_store(accumulator, value, [o, n, h, w, v])
-    with T.grid(*shape) as loops:
-        with T.sblock(f"store_{index}"):
-            o, n, h, w, v = T.axis.remap("SSSSS", list(loops))
-            pixel = (n * workload.rows + h) * workload.columns + w + first
-            at = epilogue.Position(o, pixel, v, workload.lanes)
-            value = epilogue.apply(workload.epilogue, accumulator[o, n, h, w, v], buffers, at)
-            T.buffer_store(buffers["y"], value, [address(buffers["yo"][o], buffers["yp"][pixel], v)])
+    with T.grid(*shape, *taps) as loops, T.sblock(f"reduce_{index}"):
+        o, n, h, w, v, i, j = T.axis.remap("SSSSSRR", list(loops))
+        with T.init():
+            T.buffer_store(accumulator, _identity(workload.kind), [o, n, h, w, v])
+        row, column = h * workload.row_taps + i, (w + first) * workload.column_taps + j
+        plane = (buffers["xo"][o], buffers["xn"][n])
+        x = buffers["x"][address(*plane, buffers["row"][row], buffers["col"][column], v)]
+        if workload.kind == "avg":
+            x = x * (buffers["row_weight"][row] * buffers["col_weight"][column])
+        value = _combine(workload.kind, accumulator[o, n, h, w, v], x)
+        T.buffer_store(accumulator, value, [o, n, h, w, v])
+    with T.grid(*shape) as loops, T.sblock(f"store_{index}"):
+        o, n, h, w, v = T.axis.remap("SSSSS", list(loops))
+        pixel = (n * workload.rows + h) * workload.columns + w + first
+        at = epilogue.Position(o, pixel, v, workload.lanes)
+        value = epilogue.apply(workload.epilogue, accumulator[o, n, h, w, v], buffers, at)
+        T.buffer_store(buffers["y"], value, [address(buffers["yo"][o], buffers["yp"][pixel], v)])
 
 
 class WindowPoolTemplate:
@@ -144,23 +142,21 @@ def _emit_global(workload: GlobalPool, index: int, run: Run, buffers: Buffers) -
     first, blocks, _ = run
     shape = (workload.batch, blocks, workload.lanes)
     accumulator = T.sblock_alloc_buffer(shape, "float32")
-    with T.grid(*shape, workload.pixels) as loops:
-        with T.sblock(f"reduce_{index}"):
-            n, o, v, p = T.axis.remap("SSSR", list(loops))
-            with T.init():
-                T.buffer_store(accumulator, _identity(workload.kind), [n, o, v])
-            plane = (buffers["xo"][o + first], buffers["xn"][n])
-            x = buffers["x"][address(*plane, buffers["xp"][p], v)]
-            T.buffer_store(accumulator, _combine(workload.kind, accumulator[n, o, v], x), [n, o, v])
-    with T.grid(*shape) as loops:
-        with T.sblock(f"store_{index}"):
-            n, o, v = T.axis.remap("SSS", list(loops))
-            at = epilogue.Position(o + first, n, v, workload.lanes)
-            value = accumulator[n, o, v]
-            if workload.kind == "avg":
-                value = value * tirx.FloatImm("float32", 1.0 / workload.pixels)
-            value = epilogue.apply(workload.epilogue, value, buffers, at)
-            T.buffer_store(buffers["y"], value, [address(buffers["yo"][at.block], buffers["yp"][n], v)])
+    with T.grid(*shape, workload.pixels) as loops, T.sblock(f"reduce_{index}"):
+        n, o, v, p = T.axis.remap("SSSR", list(loops))
+        with T.init():
+            T.buffer_store(accumulator, _identity(workload.kind), [n, o, v])
+        plane = (buffers["xo"][o + first], buffers["xn"][n])
+        x = buffers["x"][address(*plane, buffers["xp"][p], v)]
+        T.buffer_store(accumulator, _combine(workload.kind, accumulator[n, o, v], x), [n, o, v])
+    with T.grid(*shape) as loops, T.sblock(f"store_{index}"):
+        n, o, v = T.axis.remap("SSS", list(loops))
+        at = epilogue.Position(o + first, n, v, workload.lanes)
+        value = accumulator[n, o, v]
+        if workload.kind == "avg":
+            value = value * tirx.FloatImm("float32", 1.0 / workload.pixels)
+        value = epilogue.apply(workload.epilogue, value, buffers, at)
+        T.buffer_store(buffers["y"], value, [address(buffers["yo"][at.block], buffers["yp"][n], v)])
 
 
 class GlobalPoolTemplate:

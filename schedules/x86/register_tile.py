@@ -27,7 +27,7 @@ _STREAM_BYTES = 32
 """Bytes a cycle that weights beyond the first cache can arrive with."""
 _STREAM_PENALTY = 0.1
 """Share of a step lost when weights arrive at just that rate."""
-_SMOOTHNESS = 8
+_SMOOTHNESS = 8.0
 """Exponent that joins arithmetic, loads and latency: the busiest counts, a close second is felt."""
 
 
@@ -63,7 +63,7 @@ class RegisterTile:
         spilled = max(0, self.pixels - machine.address_registers)
         loads = self.weights / machine.load_ports + (self.pixels + spilled) / 2
         bounds = (arithmetic, loads, machine.fma_latency)
-        busiest = sum(bound**_SMOOTHNESS for bound in bounds) ** (1 / _SMOOTHNESS)
+        busiest: float = sum(bound**_SMOOTHNESS for bound in bounds) ** (1.0 / _SMOOTHNESS)
         streamed = self.weights * machine.lanes * 4 / (_STREAM_BYTES * busiest)
         return busiest * (1 + _STREAM_PENALTY * streamed**2) + _STEP_OVERHEAD + 0.03 * spilled
 
@@ -85,7 +85,9 @@ def _candidates(workload: IndexedConv, machine: MachineParameters) -> Iterator[R
                 yield tile
 
 
-def _total_cycles(workload: IndexedConv, tile: RegisterTile, machine: MachineParameters, threads: int) -> float:
+def _total_cycles(
+    workload: IndexedConv, tile: RegisterTile, machine: MachineParameters, threads: int
+) -> float:
     """Of the whole output, remainders included; regions worth it are shared between threads."""
     total = 0.0
     for _, blocks, o in tiles(workload.blocks, tile.blocks):

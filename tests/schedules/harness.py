@@ -25,23 +25,22 @@ def host_targets() -> list[tvm.target.Target]:
     host = tvm.target.Target({"kind": "llvm", "mcpu": tvm.target.codegen.llvm_get_system_cpu()})
     features = {str(name) for name in tvm.target.codegen.llvm_get_cpu_features(host)}
     wide = [AVX512] if "avx512f" in features else []
-    return wide + [AVX2]
+    return [*wide, AVX2]
 
 
 def wrap(func: tirx.PrimFunc, arrays: Sequence[Array]) -> tvm.IRModule:
     """A module whose `main` takes `arrays` as tensors and hands their addresses to `func`."""
     callee = tvm.ir.GlobalVar("kernel")
-    with IRBuilder() as builder:
-        with T.prim_func(False, s_tir=True):
-            T.func_name("main")
-            T.func_attr({"global_symbol": "main"})
-            handles = [T.arg(f"a{i}", T.handle()) for i in range(len(arrays))]
-            buffers = [
-                T.match_buffer(handle, array.shape, str(array.dtype))
-                for handle, array in zip(handles, arrays, strict=True)
-            ]
-            pointers = [T.address_of(buffer[0]) for buffer in buffers]
-            T.evaluate(tvm.ir.Call(callee, pointers, ret_ty="int32"))
+    with IRBuilder() as builder, T.prim_func(False, s_tir=True):
+        T.func_name("main")
+        T.func_attr({"global_symbol": "main"})
+        handles = [T.arg(f"a{i}", T.handle()) for i in range(len(arrays))]
+        buffers = [
+            T.match_buffer(handle, array.shape, str(array.dtype))
+            for handle, array in zip(handles, arrays, strict=True)
+        ]
+        pointers = [T.address_of(buffer[0]) for buffer in buffers]
+        T.evaluate(tvm.ir.Call(callee, pointers, ret_ty="int32"))
     return tvm.IRModule({callee: func, tvm.ir.GlobalVar("main"): builder.get()})
 
 
@@ -71,4 +70,3 @@ def run(kernel: Kernel, arguments: Mapping[str, Array], target: tvm.target.Targe
     call, tensors, _ = compile_call(kernel.func, arrays, target)
     call()
     return tensors[kernel.parameters.index("y")].numpy()
-

@@ -1,0 +1,145 @@
+"""Machine parameters, analytic defaults, names, packing and refusals."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tvm
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import schedules
+from schedules.peak import measure_fma_peak
+from schedules.template import largest_divisor, tiles
+from schedules.workload import Elementwise, EpilogueOp, IndexedConv
+from schedules.x86.register_tile import RegisterTile, default_decisions
+from tests.schedules.harness import AVX2, AVX512, host_targets
+
+
+def test_machine_of_instruction_sets() -> None:
+    assert (schedules.machine_of(AVX512).lanes, schedules.machine_of(AVX512).vector_registers) == (16, 32)
+    assert (schedules.machine_of(AVX2).lanes, schedules.machine_of(AVX2).vector_registers) == (8, 16)
+    oldest = schedules.machine_of(tvm.target.Target({"kind": "llvm", "mcpu": "core2"}))
+    assert (oldest.lanes, oldest.has_fma) == (4, False)
+
+
+def test_machine_of_takes_cores_and_cpu_differences() -> None:
+    target = tvm.target.Target({"kind": "llvm", "mcpu": "znver5", "num-cores": 6})
+    machine = schedules.machine_of(target)
+    assert (machine.cores, machine.fma_ports, machine.l1_bytes) == (6, 2, 48 * 1024)
+
+
+def test_machine_of_refuses_other_targets() -> None:
+    with pytest.raises(schedules.UnknownMachineError, match="'c'"):
+        schedules.machine_of(tvm.target.Target({"kind": "c"}))
+
+
+@given(total=st.integers(1, 500), tile=st.integers(1, 600))
+def test_tiles_cover_every_element_once(total: int, tile: int) -> None:
+    runs = tiles(total, tile)
+    covered = [i for start, count, _ in runs for i in range(start, start + count)]
+    assert covered == list(range(total))
+    assert all(count % size == 0 and size <= tile for _, count, size in runs)
+
+
+@given(number=st.integers(1, 5000), limit=st.integers(-3, 100))
+def test_largest_divisor(number: int, limit: int) -> None:
+    divisor = largest_divisor(number, limit)
+    assert number % divisor == 0
+    assert all(number % other for other in range(divisor + 1, min(limit, number) + 1))
+
+
+@settings(max_examples=60)
+@given(
+    channels=st.integers(1, 5000),
+    blocks=st.integers(1, 260),
+    pixels=st.integers(1, 13000),
+    threads=st.integers(1, 8),
+    target=st.sampled_from([AVX512, AVX2]),
+)
+def test_defaults_fit_registers_and_workload(
+    channels: int, blocks: int, pixels: int, threads: int, target: tvm.target.Target
+) -> None:
+    machine = schedules.machine_of(target)
+    decisions = default_decisions(IndexedConv(channels, blocks, machine.lanes, pixels), machine, threads)
+    tile = RegisterTile(decisions["pixel_tile"], decisions["block_tile"], 1)
+    assert tile.fits(machine)
+    assert tile.pixels * tile.blocks + tile.blocks <= machine.vector_registers
+    assert tile.pixels <= pixels
+    assert tile.blocks <= blocks
+    assert channels % decisions["unroll"] == 0
+    assert (blocks // tile.blocks) % decisions["panel"] == 0
+
+
+def test_defaults_keep_enough_independent_chains() -> None:
+    """One pixel, as in a fully connected layer: the chains must come from output blocks."""
+    machine = schedules.machine_of(AVX512)
+    decisions = default_decisions(IndexedConv(2048, 63, 16, 1), machine, 1)
+    assert decisions["block_tile"] >= machine.fma_latency * machine.fma_ports
+
+
+def test_tiles_of_grouped_convolutions_use_one_table() -> None:
+    machine = schedules.machine_of(AVX512)
+    decisions = default_decisions(IndexedConv(72, 24, 16, 196, tables=12), machine, 1)
+    assert 2 % decisions["block_tile"] == 0
+
+
+def test_names_are_stable_and_distinct() -> None:
+    workload = IndexedConv(16, 2, 16, 49)
+    biased = IndexedConv(16, 2, 16, 49, epilogue=(EpilogueOp("add_vector"),))
+    names = [schedules.build(w, AVX512).name for w in (workload, workload, biased)]
+    names.append(schedules.build(workload, AVX2).name)
+    tile = {"pixel_tile": 3, "block_tile": 1, "unroll": 2, "panel": 1, "threads": 1}
+    names.append(schedules.build(workload, AVX512, decisions=tile).name)
+    assert names[0] == names[1]
+    assert len(set(names)) == 4
+    assert all(name.isidentifier() for name in names)
+
+
+def test_packed_weights_hold_each_weight_once() -> None:
+    workload = IndexedConv(6, 7, 16, 49)
+    decisions = {"pixel_tile": 7, "block_tile": 3, "unroll": 2, "panel": 1, "threads": 1}
+    kernel = schedules.build(workload, AVX512, decisions=decisions)
+    weights = np.arange(7 * 16 * 6, dtype=np.float32).reshape(7 * 16, 6)
+    packed = schedules.pack_weights(kernel, weights)
+    assert packed.dtype == np.float32
+    assert packed.flags["C_CONTIGUOUS"]
+    assert sorted(packed) == sorted(weights.ravel())
+    # Channel 1 of the first tile: blocks 0, 1, 2, lane by lane.
+    np.testing.assert_array_equal(packed[48:96], weights[:48, 1])
+    # The last block is a tile of its own.
+    np.testing.assert_array_equal(packed[6 * 6 * 16 :][:16], weights[96:, 0])
+
+
+def test_packing_refuses_other_shapes() -> None:
+    kernel = schedules.build(IndexedConv(6, 7, 16, 49), AVX512)
+    with pytest.raises(schedules.ScheduleError, match=r"\(3, 6\)"):
+        schedules.pack_weights(kernel, np.zeros((3, 6), np.float32))
+    copy = schedules.build(Elementwise(1, 16, 4), AVX512)
+    with pytest.raises(schedules.ScheduleError, match="no weights"):
+        schedules.pack_weights(copy, np.zeros((3, 6), np.float32))
+
+
+@pytest.mark.parametrize(
+    ("workload", "reason"),
+    [
+        (IndexedConv(6, 7, 16, 49, dtype="int8"), "int8"),
+        (IndexedConv(6, 7, 16, 49, tables=2), "evenly"),
+        (IndexedConv(6, 7, 16, 49, epilogue=(EpilogueOp("softplus"),)), "softplus"),
+        (IndexedConv(6, 7, 16, 49, epilogue=(EpilogueOp("add"),)), "access"),
+    ],
+)
+def test_refusals_say_why(workload: IndexedConv, reason: str) -> None:
+    with pytest.raises(schedules.ScheduleError, match=reason):
+        schedules.build(workload, AVX512)
+
+
+def test_decisions_that_do_not_fit_are_refused() -> None:
+    decisions = {"pixel_tile": 7, "block_tile": 3, "unroll": 4, "panel": 1, "threads": 1}
+    with pytest.raises(schedules.ScheduleError, match="unroll 4"):
+        schedules.build(IndexedConv(6, 7, 16, 49), AVX512, decisions=decisions)
+
+
+def test_fma_peak_is_between_scalar_and_impossible() -> None:
+    peaks = [measure_fma_peak(target) for target in host_targets()]
+    assert all(8.0 < peak < 1000.0 for peak in peaks)

@@ -1,0 +1,251 @@
+"""Every kind of kernel against numpy, on every instruction set this machine has, with scattered addresses.
+
+Outputs that a kernel must not write are NaN in the expected buffer, so stray stores are seen.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tvm
+
+import schedules
+from schedules.workload import (
+    Depthwise,
+    Elementwise,
+    Epilogue,
+    EpilogueOp,
+    GlobalPool,
+    IndexedConv,
+    WindowPool,
+)
+from tests.schedules import reference
+from tests.schedules.harness import host_targets, run
+
+TARGETS = [pytest.param(target, id=str(target.attrs["mcpu"])) for target in host_targets()]
+BIAS_RELU: Epilogue = (EpilogueOp("add_vector"), EpilogueOp("relu"))
+ADD_BLOCK: Epilogue = (EpilogueOp("add_vector"), EpilogueOp("add", access="block"), EpilogueOp("relu"))
+
+pytestmark = pytest.mark.parametrize("target", TARGETS)
+
+
+def lanes_of(target: tvm.target.Target) -> int:
+    return schedules.machine_of(target).lanes
+
+
+def check(actual: reference.Array, expected: reference.Array) -> None:
+    """Absolute tolerance for sums of up to a few thousand products of standard normal numbers."""
+    np.testing.assert_allclose(actual, expected, rtol=2e-5, atol=2e-4)
+
+
+@pytest.mark.parametrize(
+    ("channels", "blocks", "pixels", "tables", "epilogue"),
+    [
+        (1, 1, 1, 1, ()),
+        (13, 1, 49, 1, BIAS_RELU),
+        (16, 6, 64, 1, BIAS_RELU),
+        (27, 2, 33, 1, ()),
+        (147, 4, 40, 1, ADD_BLOCK),
+        (37, 5, 53, 1, BIAS_RELU),
+        (64, 7, 1, 1, BIAS_RELU),
+        (100, 63, 1, 1, ()),
+        (72, 8, 30, 8, BIAS_RELU),
+        (9, 12, 17, 3, ADD_BLOCK),
+        (512, 3, 9, 1, ()),
+    ],
+)
+def test_indexed_conv(
+    target: tvm.target.Target, channels: int, blocks: int, pixels: int, tables: int, epilogue: Epilogue
+) -> None:
+    workload = IndexedConv(channels, blocks, lanes_of(target), pixels, tables, epilogue)
+    check_indexed_conv(workload, target)
+
+
+@pytest.mark.parametrize("lanes", [1, 4, 8, 16])
+def test_indexed_conv_of_any_channel_block(target: tvm.target.Target, lanes: int) -> None:
+    check_indexed_conv(IndexedConv(20, 3, lanes, 11, 1, BIAS_RELU), target)
+
+
+@pytest.mark.parametrize(
+    ("pixel_tile", "block_tile", "unroll", "panel"), [(1, 1, 1, 1), (7, 2, 2, 2), (5, 3, 4, 1), (23, 1, 6, 7)]
+)
+def test_indexed_conv_follows_decisions(
+    target: tvm.target.Target, pixel_tile: int, block_tile: int, unroll: int, panel: int
+) -> None:
+    decisions = {
+        "pixel_tile": pixel_tile,
+        "block_tile": block_tile,
+        "unroll": unroll,
+        "panel": panel,
+        "threads": 1,
+    }
+    workload = IndexedConv(24, 7, lanes_of(target), 23, 1, BIAS_RELU)
+    assert schedules.build(workload, target, decisions=decisions).decisions == decisions
+    check_indexed_conv(workload, target, decisions)
+
+
+def test_indexed_conv_in_threads(target: tvm.target.Target) -> None:
+    workload = IndexedConv(256, 9, lanes_of(target), 230, 1, ADD_BLOCK)
+    kernel = schedules.build(workload, target, threads=2)
+    assert "T.parallel" in kernel.func.script()
+    check_indexed_conv(workload, target, kernel.decisions)
+
+
+def test_one_thread_means_no_parallel_loop(target: tvm.target.Target) -> None:
+    kernel = schedules.build(IndexedConv(256, 9, lanes_of(target), 230), target, threads=1)
+    assert "T.parallel" not in kernel.func.script()
+
+
+def check_indexed_conv(
+    workload: IndexedConv, target: tvm.target.Target, decisions: schedules.Decisions | None = None
+) -> None:
+    rng = np.random.default_rng(workload.virtual_channels)
+    blocks, lanes, pixels = workload.blocks, workload.lanes, workload.pixels
+    kernel = schedules.build(workload, target, decisions=decisions)
+    weights = rng.standard_normal((blocks * lanes, workload.virtual_channels)).astype(np.float32)
+    arguments = {
+        "x": rng.standard_normal(reference.INPUT_SIZE).astype(np.float32),
+        "ct": reference.table(rng, workload.tables, workload.virtual_channels),
+        "pt": reference.table(rng, pixels),
+        "k": schedules.pack_weights(kernel, weights),
+        **reference.scattered_output(rng, blocks, pixels, lanes),
+        **reference.epilogue_arguments(rng, workload.epilogue, blocks, lanes, pixels),
+    }
+    sums = reference.indexed_conv(workload, weights, arguments)
+    value = reference.apply_epilogue(workload.epilogue, sums, arguments)
+    check(run(kernel, arguments, target), reference.store(value, arguments))
+
+
+@pytest.mark.parametrize(
+    ("taps", "blocks", "pixels", "epilogue", "threads"),
+    [
+        (1, 2, 5, (), 1),
+        (9, 3, 29, BIAS_RELU, 1),
+        (9, 1, 1, ADD_BLOCK, 1),
+        (25, 2, 14, (), 1),
+        (49, 2, 9, BIAS_RELU, 1),
+        (9, 8, 900, BIAS_RELU, 2),
+    ],
+)
+def test_depthwise(
+    target: tvm.target.Target, taps: int, blocks: int, pixels: int, epilogue: Epilogue, threads: int
+) -> None:
+    rng = np.random.default_rng(taps)
+    lanes = lanes_of(target)
+    offsets = tuple(int(tap) for tap in rng.integers(-300, 300, taps))
+    workload = Depthwise(blocks, lanes, pixels, offsets, epilogue)
+    kernel = schedules.build(workload, target, threads)
+    assert ("T.parallel" in kernel.func.script()) == (threads > 1)
+    weights = rng.standard_normal((blocks * lanes, taps)).astype(np.float32)
+    arguments = {
+        "x": rng.standard_normal(reference.INPUT_SIZE).astype(np.float32),
+        "xo": reference.table(rng, blocks) + 300,
+        "xp": reference.table(rng, pixels),
+        "k": schedules.pack_weights(kernel, weights),
+        **reference.scattered_output(rng, blocks, pixels, lanes),
+        **reference.epilogue_arguments(rng, epilogue, blocks, lanes, pixels),
+    }
+    value = reference.apply_epilogue(epilogue, reference.depthwise(workload, weights, arguments), arguments)
+    check(run(kernel, arguments, target), reference.store(value, arguments))
+
+
+@pytest.mark.parametrize("kind", ["max", "avg"])
+@pytest.mark.parametrize(
+    ("blocks", "batch", "rows", "columns", "row_taps", "column_taps", "threads"),
+    [(1, 1, 1, 1, 1, 1, 1), (3, 2, 3, 7, 3, 3, 1), (2, 1, 5, 8, 2, 5, 1), (8, 2, 20, 21, 3, 3, 2)],
+)
+def test_window_pool(
+    target: tvm.target.Target,
+    kind: str,
+    blocks: int,
+    batch: int,
+    rows: int,
+    columns: int,
+    row_taps: int,
+    column_taps: int,
+    threads: int,
+) -> None:
+    rng = np.random.default_rng(columns)
+    lanes, pixels = lanes_of(target), batch * rows * columns
+    workload = WindowPool(
+        kind,  # type: ignore[arg-type]
+        blocks,
+        lanes,
+        batch,
+        rows,
+        columns,
+        row_taps,
+        column_taps,
+        BIAS_RELU,
+    )
+    kernel = schedules.build(workload, target, threads)
+    assert ("T.parallel" in kernel.func.script()) == (threads > 1)
+    arguments = {
+        "x": rng.standard_normal(reference.INPUT_SIZE).astype(np.float32),
+        "xo": reference.table(rng, blocks),
+        "xn": reference.table(rng, batch),
+        "row": reference.table(rng, rows, row_taps),
+        "col": reference.table(rng, columns, column_taps),
+        "row_weight": rng.random(rows * row_taps).astype(np.float32),
+        "col_weight": rng.random(columns * column_taps).astype(np.float32),
+        **reference.scattered_output(rng, blocks, pixels, lanes),
+        **reference.epilogue_arguments(rng, BIAS_RELU, blocks, lanes, pixels),
+    }
+    value = reference.apply_epilogue(BIAS_RELU, reference.window_pool(workload, arguments), arguments)
+    check(run(kernel, arguments, target), reference.store(value, arguments))
+
+
+@pytest.mark.parametrize("kind", ["max", "avg"])
+@pytest.mark.parametrize(
+    ("blocks", "batch", "pixels", "threads"), [(1, 1, 1, 1), (11, 2, 49, 1), (40, 3, 600, 2)]
+)
+def test_global_pool(
+    target: tvm.target.Target, kind: str, blocks: int, batch: int, pixels: int, threads: int
+) -> None:
+    rng = np.random.default_rng(pixels)
+    lanes = lanes_of(target)
+    workload = GlobalPool(kind, blocks, lanes, batch, pixels)  # type: ignore[arg-type]
+    kernel = schedules.build(workload, target, threads)
+    assert ("T.parallel" in kernel.func.script()) == (threads > 1)
+    arguments = {
+        "x": rng.standard_normal(reference.INPUT_SIZE).astype(np.float32),
+        "xo": reference.table(rng, blocks),
+        "xn": reference.table(rng, batch),
+        "xp": reference.table(rng, pixels),
+        **reference.scattered_output(rng, blocks, batch, lanes),
+    }
+    check(
+        run(kernel, arguments, target), reference.store(reference.global_pool(workload, arguments), arguments)
+    )
+
+
+@pytest.mark.parametrize("access", ["block", "lane"])
+@pytest.mark.parametrize("planar", [False, True])
+@pytest.mark.parametrize(
+    ("blocks", "pixels", "epilogue", "threads"),
+    [(1, 1, (), 1), (3, 37, (EpilogueOp("relu"),), 1), (37, 19, ADD_BLOCK, 1), (64, 800, (), 2)],
+)
+def test_elementwise(
+    target: tvm.target.Target,
+    access: str,
+    planar: bool,
+    blocks: int,
+    pixels: int,
+    epilogue: Epilogue,
+    threads: int,
+) -> None:
+    rng = np.random.default_rng(pixels)
+    lanes = 1 if planar else lanes_of(target)
+    workload = Elementwise(blocks, lanes, pixels, access, epilogue)  # type: ignore[arg-type]
+    kernel = schedules.build(workload, target, threads)
+    assert ("T.parallel" in kernel.func.script()) == (threads > 1)
+    arguments = {
+        "x": rng.standard_normal(reference.INPUT_SIZE).astype(np.float32),
+        "xb": reference.table(rng, blocks),
+        "xl": reference.table(rng, blocks * lanes),
+        "xp": reference.table(rng, pixels),
+        **reference.scattered_output(rng, blocks, pixels, lanes),
+        **reference.epilogue_arguments(rng, epilogue, blocks, lanes, pixels),
+    }
+    value = reference.apply_epilogue(epilogue, reference.elementwise(workload, arguments), arguments)
+    check(run(kernel, arguments, target), reference.store(value, arguments))
