@@ -47,8 +47,8 @@ Access = Literal["block", "lane", "channel"]
 
 block:   `r[rb[block] + rp[pixel] + lane]`, one vector load; channels of a block lie together.
 lane:    `r[rl[block * lanes + lane] + rp[pixel]]`, any channel from anywhere (per-lane loads).
-channel: `r[rb[block] + lane]`, one value per channel, the same for every pixel of the batch element
-         (`rb` has `blocks` entries per batch element).
+channel: one value per channel, the same for every pixel of a batch element: read as `block` is, `rp[pixel]`
+         being the offset of the pixel's batch element (0 where there is one).
 """
 
 

@@ -27,6 +27,8 @@ _STREAM_BYTES = 32
 """Bytes a cycle that weights beyond the first cache can arrive with."""
 _STREAM_PENALTY = 0.1
 """Share of a step lost when weights arrive at just that rate."""
+_REGION_PENALTY = 0.003
+"""Share of the whole that a region's own code costs: to compile, to fetch, to predict."""
 _SMOOTHNESS = 8.0
 """Exponent that joins arithmetic, loads and latency: the busiest counts, a close second is felt."""
 
@@ -89,16 +91,17 @@ def _total_cycles(
     workload: IndexedConv, tile: RegisterTile, machine: MachineParameters, threads: int
 ) -> float:
     """Of the whole output, remainders included; regions worth it are shared between threads."""
-    total = 0.0
+    total, regions = 0.0, 0
     for _, blocks, o in tiles(workload.blocks, tile.blocks):
         for _, pixels, p in tiles(workload.pixels, tile.pixels):
+            regions += 1
             one = RegisterTile(p, o, tile.vectors).cycles(machine, workload.virtual_channels)
             count = (blocks // o) * (pixels // p)
             if worth_threads(count * one, threads):
                 total += math.ceil(count / threads) * one + HAND_OVER_CYCLES
             else:
                 total += count * one
-    return total
+    return total * (1 + _REGION_PENALTY * regions)
 
 
 def default_decisions(workload: IndexedConv, machine: MachineParameters, threads: int) -> Decisions:
