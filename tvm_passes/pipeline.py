@@ -42,7 +42,7 @@ class PipelineOptions:
     """How to compile.
 
     threads:         threads the program may use.
-    opt_level:       0 turns off everything that is not needed for correctness (commute, fold).
+    opt_level:       0 turns off every pass that a program can do without (recognize, commute, fold).
     disabled_passes: passes by name that are left out.
     verify_passes:   run the module before and after every pass on random inputs and compare.
     dump_ir:         directory for the module after every pass, or None.
@@ -123,4 +123,4 @@ def _check_disabled(options: PipelineOptions) -> None:
 def _dump(options: PipelineOptions, number: int, name: str, mod: IRModule) -> None:
     if options.dump_ir is not None:
         options.dump_ir.mkdir(parents=True, exist_ok=True)
-        (options.dump_ir / f"{number:02d}-{name}.py").write_text(mod.script())
+        (options.dump_ir / f"{number:02d}-{name}.py").write_text(mod.script(), encoding="utf-8")

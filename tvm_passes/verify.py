@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import tvm
 from tvm import relax
 from tvm.ir import IRModule
 
 from . import apply_index_map as _registers_index_map  # noqa: F401
 from .relax_values import dtype_of, shape_of
+
+Floats = npt.NDArray[np.float64]
 
 TOLERANCE = {"float32": 1e-4, "float16": 1e-2}
 """Largest |difference| over largest |value| that counts as the same; anything else must be equal."""
@@ -25,13 +28,20 @@ def verify_same(before: IRModule, after: IRModule, seed: int = 0) -> str | None:
     if len(expected) != len(actual):
         return f"{len(expected)} outputs became {len(actual)}"
     for index, (want, got) in enumerate(zip(expected, actual, strict=True)):
-        if want.shape != got.shape:
-            return f"output {index} of shape {want.shape} became {got.shape}"
-        error = np.abs(want.astype(np.float64) - got.astype(np.float64)).max(initial=0)
-        scale = np.abs(want.astype(np.float64)).max(initial=0) or 1.0
-        if error > TOLERANCE.get(str(want.dtype), 0.0) * scale:
+        if (want.shape, want.dtype) != (got.shape, got.dtype):
+            return f"output {index} of type {want.dtype}{want.shape} became {got.dtype}{got.shape}"
+        error, scale = _difference(want.astype(np.float64), got.astype(np.float64))
+        if not error <= TOLERANCE.get(str(want.dtype), 0.0) * scale:
             return f"output {index} differs by {error:.3g} of {scale:.3g}"
     return None
+
+
+def _difference(want: Floats, got: Floats) -> tuple[float, float]:
+    """The largest difference (nan where only one is a number) and the largest finite value."""
+    same = (want == got) | (np.isnan(want) & np.isnan(got))
+    differences = np.abs(want[~same] - got[~same])
+    finite = np.abs(want[np.isfinite(want)])
+    return float(differences.max(initial=0)), float(finite.max(initial=0)) or 1.0
 
 
 def run_module(mod: IRModule, inputs: list[tvm.runtime.Tensor]) -> list[np.ndarray]:

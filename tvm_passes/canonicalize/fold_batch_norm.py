@@ -10,7 +10,7 @@ from tvm import relax
 from tvm.ir import TupleGetItem
 
 from ..graph import Graph, Node
-from ..relax_values import constant_of, shape_of
+from ..relax_values import constant_of, dtype_of, shape_of
 from ..uses import Uses
 
 
@@ -22,7 +22,8 @@ def fold_batch_norm(graph: Graph) -> None:
             norm = uses.producer(node.call.tuple_value)
             affine = None if norm is None or norm.op != "relax.nn.batch_norm" else _affine(norm)
             if norm is not None and affine is not None:
-                scale, offset = (relax.const(a) for a in affine)
+                dtype = dtype_of(norm.call.args[0])
+                scale, offset = (relax.const(a, dtype) for a in affine)
                 scaled = graph.insert_before(node, relax.op.multiply(norm.call.args[0], scale), node.name)
                 node.call = relax.op.add(scaled.var, offset)
 
@@ -42,7 +43,4 @@ def _affine(norm: Node) -> tuple[np.ndarray, np.ndarray] | None:
     rank = len(shape_of(norm.call.args[0]))
     axis = int(attributes.axis) % rank
     shape = tuple(-1 if a == axis else 1 for a in range(rank))
-    return (
-        scale.astype(np.float32).reshape(shape),
-        (beta - mean * scale).astype(np.float32).reshape(shape),
-    )
+    return scale.reshape(shape), (beta - mean * scale).reshape(shape)

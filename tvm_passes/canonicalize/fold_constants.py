@@ -50,7 +50,7 @@ def fold_constants(graph: Graph) -> None:
             continue
         result = _evaluate(node, arrays)
         if result is not None:
-            values[node.var] = relax.const(result.astype(dtype_of(node.var), copy=False))
+            values[node.var] = relax.const(result, dtype_of(node.var))  # without a dtype, int64 turns int32
     graph.replace_all(values)
 
 

@@ -78,7 +78,7 @@ class Linear:
         """A constant of y's type that broadcasts along its channels."""
         shape = [1] * len(shape_of(self.node.var))
         shape[self.axis] = -1
-        return relax.const(vector.reshape(shape).astype(self.weight.dtype))
+        return relax.const(vector.reshape(shape), str(self.weight.dtype))
 
     def _rows(self) -> npt.NDArray[np.float64]:
         """The weight as [groups, outputs of a group, inputs of a group, taps]."""
@@ -89,8 +89,9 @@ class Linear:
     def _with(self, rows: Array) -> Linear:
         shaped = rows.reshape(self.weight.shape) if self.is_conv else rows.reshape(self.weight.shape[::-1]).T
         weight = np.ascontiguousarray(shaped.astype(self.weight.dtype))
+        constant = relax.const(weight, str(weight.dtype))
         call = self.node.call
-        self.node.call = Call(call.op, [call.args[0], relax.const(weight)], call.attrs, call.ty_args)
+        self.node.call = Call(call.op, [call.args[0], constant], call.attrs, call.ty_args)
         return attrs.evolve(self, weight=weight)
 
 

@@ -28,7 +28,7 @@ def split_scaled_shift(graph: Graph) -> None:
         scale = taps.sum(axis=1)
         data = linear.data
         if not _is_pointwise(linear):
-            one_hot = relax.const((linear.weight != 0).astype(linear.weight.dtype))
+            one_hot = relax.const(linear.weight != 0, str(linear.weight.dtype))
             call = Call(node.call.op, [data, one_hot], node.call.attrs, node.call.ty_args)
             data = graph.insert_before(node, call, node.name).var
             scale[scale == 0] = 1

@@ -1,0 +1,136 @@
+"""Small Relax modules for the tests of passes: how they are written, what they compute, what they compile to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import tvm
+from tvm import relax
+from tvm.ir import Expr, IRModule, Var
+
+from tvm_passes.apply_index_map import index_map_call
+from tvm_passes.compiled import Compiled
+from tvm_passes.graph import Graph
+from tvm_passes.index_map import IndexMap, Shape, as_4d
+from tvm_passes.pipeline import PipelineOptions, compile_module
+from tvm_passes.stage import Stage, stage_of
+from tvm_passes.translation import Border, ChannelTranslation, Translation
+from tvm_passes.verify import run_module
+
+Array = np.ndarray
+Emit = Callable[[Expr], Var]
+HOST = tvm.target.Target({"kind": "llvm", "mcpu": tvm.target.codegen.llvm_get_system_cpu()})
+
+
+def module(shapes: Sequence[tuple[int, ...]], body: Callable[..., Any]) -> IRModule:
+    """`main` of float32 inputs: `body(emit, *inputs)` returns its output, or a tuple of them."""
+    params = [relax.Var(f"x{i}", relax.TensorType(shape, "float32")) for i, shape in enumerate(shapes)]
+    builder = relax.BlockBuilder()
+    with builder.function("main", params):
+        with builder.dataflow():
+            result = body(builder.emit, *params)
+            outputs = [builder.emit_output(r) for r in (result if isinstance(result, tuple) else (result,))]
+        builder.emit_func_output(relax.Tuple(outputs) if isinstance(result, tuple) else outputs[0])
+    return Graph.read(builder.get()).write(builder.get())
+
+
+def assert_same(actual: IRModule, expected: IRModule) -> None:
+    """The modules are equal up to the names of variables."""
+    relax.analysis.well_formed(actual)
+    tvm.ir.assert_structural_equal(actual, expected)
+
+
+def operators(mod: IRModule) -> list[str]:
+    """The operators of `main`, in order, without their dialect."""
+    return [node.op.removeprefix("relax.").removeprefix("nn.") for node in Graph.read(mod).nodes]
+
+
+def values(*shape: int, seed: int = 0) -> Array:
+    """Whole numbers from -4 to 4, so that sums and products with powers of two are exact in any order."""
+    return np.random.default_rng([seed, *shape]).integers(-4, 5, shape).astype("float32")
+
+
+def const(array: Any) -> Expr:
+    """A float32 constant."""
+    return relax.const(np.asarray(array, "float32"))
+
+
+def channelwise(*numbers: float) -> Expr:
+    """A constant with one number per channel, [1, C, 1, 1]."""
+    return const(np.array(numbers).reshape(1, -1, 1, 1))
+
+
+def conv(x: Expr, weight: Array, padding: int = 0, strides: int = 1, groups: int = 1) -> Expr:
+    """A convolution by a constant weight."""
+    return relax.op.nn.conv2d(x, const(weight), strides=strides, padding=padding, groups=groups)
+
+
+def one_hot(taps: Sequence[tuple[int, int] | None], scale: Sequence[float] | None = None) -> Array:
+    """Depthwise 3 x 3 filters with one tap per channel, at (row, column); None is a filter of zeros."""
+    weight = np.zeros((len(taps), 1, 3, 3), "float32")
+    for channel, tap in enumerate(taps):
+        if tap is not None:
+            weight[channel, 0, tap[0], tap[1]] = 1 if scale is None else scale[channel]
+    return weight
+
+
+def moved(offsets: Sequence[tuple[int, int]], shape: tuple[int, ...], border: Border = "zero") -> IndexMap:
+    """The map of a shift: channel c is read at (h + dy, w + dx) for `offsets[c] == (dy, dx)`."""
+    channels = tuple(ChannelTranslation(0, c, 0, dy, dx) for c, (dy, dx) in enumerate(offsets))
+    return Translation(channels, (1, 1), border).index_map([as_4d(shape)], as_4d(shape))
+
+
+def gathered(shapes: Sequence[Shape], reads: Sequence[tuple[int, int] | None]) -> IndexMap:
+    """The map whose channel i is channel c of source k for `reads[i] == (k, c)`."""
+    return IndexMap.gather(shapes, reads)
+
+
+def through(index_map: IndexMap, *sources: Expr) -> Expr:
+    """The sources, read through the map."""
+    return index_map_call(index_map, sources)
+
+
+def stages(mod: IRModule) -> list[Stage]:
+    """The stages that `main` calls."""
+    return [stage for node in Graph.read(mod).nodes if (stage := stage_of(mod, node)) is not None]
+
+
+def tensors(mod: IRModule, seed: int = 0) -> list[Array]:
+    """Random inputs of `main`."""
+    generator = np.random.default_rng(seed)
+    shapes = [[int(d) for d in param.ty.shape] for param in mod["main"].params]
+    return [generator.standard_normal(shape).astype("float32") for shape in shapes]
+
+
+def run_with_tvm(mod: IRModule, inputs: Sequence[Array]) -> list[Array]:
+    """What TVM's own pipeline computes."""
+    return run_module(mod, [tvm.runtime.tensor(array) for array in inputs])
+
+
+def compiled(mod: IRModule, **options: Any) -> Compiled:
+    """The program for this machine."""
+    return compile_module(mod, HOST, PipelineOptions(**options))
+
+
+def execute(program: Compiled, *batches: Sequence[Array], outputs: Sequence[Array]) -> list[Array]:
+    """Run the program on each batch of inputs in turn, over one arena; the outputs of the last."""
+    arena = tvm.runtime.tensor(np.zeros(program.arena_bytes, np.uint8))
+    constants = tvm.runtime.tensor(program.constants)
+    results = [tvm.runtime.tensor(np.full(o.shape, 7).astype(o.dtype)) for o in outputs]
+    for batch in batches:
+        inputs = [tvm.runtime.tensor(array) for array in batch]
+        program.library["main"](arena, constants, *inputs, *results, 0, len(program.steps))
+    return [r.numpy() for r in results]
+
+
+def check_compiled(mod: IRModule, tolerance: float = 1e-4, **options: Any) -> Compiled:
+    """Compile the module and compare with TVM's pipeline; a run on other inputs before must not matter."""
+    program = compiled(mod, **options)
+    first, second = tensors(mod, 1), tensors(mod, 2)
+    expected = run_with_tvm(mod, second)
+    for got, want in zip(execute(program, first, second, outputs=expected), expected, strict=True):
+        scale = float(np.abs(want).max(initial=0)) or 1.0
+        np.testing.assert_allclose(got / scale, want / scale, rtol=0, atol=tolerance)
+    return program
