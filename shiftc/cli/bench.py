@@ -9,7 +9,7 @@ import click
 
 from shiftc.cli.flags import PATH, debug_flag, model_flags, model_options
 from shiftc.cli.terminal import Terminal
-from shiftc.cli.units import milliseconds
+from shiftc.cli.units import duration, quantity
 from shiftc.options import BenchOptions
 
 if TYPE_CHECKING:
@@ -80,10 +80,11 @@ def _print(terminal: Terminal, /, report: BenchReport) -> None:
         columns = ("runtime", "version", "median", "min", "speed-up", "error")
         rows = [_row(timing, comparison.ours) for timing in timings]
         terminal.show(f"threads: {comparison.threads}", columns, rows)
+        floor = comparison.floor
         terminal.say(
-            f"floor: {milliseconds(comparison.floor.seconds)} = {comparison.floor.flops / 1e9:.3f} GFLOP at "
-            f"{comparison.floor.flops_per_second / 1e9:.1f} GFLOP/s measured; "
-            f"shiftc at {comparison.floor.seconds / comparison.ours.median:.0%} of it"
+            f"floor: {duration(floor.seconds)} = {quantity(floor.flops)}FLOP at "
+            f"{quantity(floor.flops_per_second)}FLOP/s measured; "
+            f"shiftc runs at {floor.seconds / comparison.ours.median:.0%} of that speed"
         )
 
 
@@ -92,5 +93,5 @@ def _row(timing: Timing, ours: Timing) -> tuple[str, ...]:
         return timing.name, timing.version, "", "", "", timing.failure
     error = "" if timing.error is None else f"{timing.error:.1e}"
     ratio = "" if timing is ours else f"{timing.median / ours.median:.2f}x"
-    times = milliseconds(timing.median), milliseconds(timing.minimum)
+    times = duration(timing.median), duration(timing.minimum)
     return timing.name, timing.version, *times, ratio, error

@@ -9,7 +9,7 @@ import click
 
 from shiftc.cli.flags import PATH, debug_flag, model_flags, model_options
 from shiftc.cli.terminal import Terminal
-from shiftc.cli.units import milliseconds, quantity
+from shiftc.cli.units import duration, quantity
 from shiftc.options import CompileOptions, PassOptions
 
 
@@ -59,7 +59,7 @@ def compile_(
         report = compile_model(options, progress)
     kernels, maps = report.manifest.kernels, report.manifest.index_maps
     if print_pass_times:
-        times = [(name, milliseconds(seconds)) for name, seconds in report.pass_times.items()]
+        times = [(name, duration(seconds)) for name, seconds in report.pass_times.items()]
         terminal.show("passes", ("pass", "time"), times)
     terminal.say(
         f"{model.name} -> {output}: {len(kernels)} kernels, "

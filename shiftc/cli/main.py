@@ -69,7 +69,9 @@ def _failure(error: Exception, terminal: Terminal) -> ExitStatus:
 
 
 def _status_of_compiler_error(error: Exception) -> ExitStatus | None:
-    """Loads the compiler, which most failures of `shiftc run` do without."""
-    from shiftc.failures import status_of
-
+    """Loads the compiler, which `shiftc run` does without and which may not be installed."""
+    try:
+        from shiftc.failures import status_of
+    except ImportError:
+        return None
     return status_of(error)

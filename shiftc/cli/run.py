@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from shiftc.cli.flags import PATH, debug_flag
 from shiftc.cli.terminal import Terminal
-from shiftc.cli.units import milliseconds
+from shiftc.cli.units import duration
 from shiftc.options import FillMode, RunOptions
 
 
@@ -73,7 +73,7 @@ def run(
             terminal.show(f"{name}, largest {print_top}", ("index", "value"), _top(array, print_top))
     if print_time:
         statistic = (statistics.median, statistics.fmean, min, max)
-        times = [milliseconds(function(report.seconds)) for function in statistic]
+        times = [duration(function(report.seconds)) for function in statistic]
         terminal.show(f"{repeat} averages of {number} runs", ("median", "mean", "min", "max"), [times])
 
 

@@ -92,7 +92,8 @@ def fitted(columns: Sequence[str], rows: Iterable[Sequence[str]], width: int) ->
     """Rows with every cell cut to a fair share, and the last one to what is left of `width`."""
     cut = [[_cut(cell, _FAIR_SHARE) for cell in row[:-1]] + [row[-1]] for row in rows]
     others = zip(columns[:-1], *(row[:-1] for row in cut), strict=True)
-    rest = width - 2 - sum(2 + max(map(len, cells)) for cells in others)
+    rules = 3 * len(columns) + 1
+    rest = width - rules - sum(max(map(len, cells)) for cells in others)
     return [[*row[:-1], _cut(row[-1], max(rest, _FAIR_SHARE))] for row in cut]
 
 

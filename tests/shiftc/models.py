@@ -30,6 +30,21 @@ def shift_network(size: int | str = SIZE) -> onnx.ModelProto:
     return _model(nodes, weights, [1, CHANNELS, size, size], [1, 4, size, size])
 
 
+def shift_operator_network(domain: str) -> onnx.ModelProto:
+    """pointwise(Shift(x)) with a custom operator of `domain`; the paper's grouped layout."""
+    pointwise = np.random.default_rng(0).standard_normal((4, CHANNELS, 1, 1)).astype(np.float32)
+    nodes = [
+        helper.make_node(
+            "Shift", ["x"], ["s"], name="shift", domain=domain, kernel_size=3, dilation=1, layout="grouped"
+        ),
+        helper.make_node("Conv", ["s", "pointwise"], ["y"], name="pointwise"),
+    ]
+    weights = [numpy_helper.from_array(pointwise, "pointwise")]
+    model = _model(nodes, weights, [1, CHANNELS, SIZE, SIZE], [1, 4, SIZE, SIZE])
+    model.opset_import.append(helper.make_opsetid(domain, 1))
+    return model
+
+
 def unsupported_network() -> onnx.ModelProto:
     """Two operators nobody knows."""
     nodes = [

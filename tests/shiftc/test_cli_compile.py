@@ -12,7 +12,7 @@ import pytest
 
 import shiftc
 from shiftc.cli import main
-from tests.shiftc.models import CHANNELS, SIZE, save, shift_network
+from tests.shiftc.models import CHANNELS, SIZE, save, shift_network, shift_operator_network
 
 SHAPES = f"x:[1,{CHANNELS},{SIZE},{SIZE}]"
 
@@ -92,6 +92,34 @@ def test_inspect_for_people(compiled: Path, capsys: pytest.CaptureFixture[str]) 
     assert "x: float32[1, 9, 6, 6]" in out
     assert "1 index maps found, 1 folded, 0 refused" in out
     assert all(len(line.rstrip()) <= 100 for line in out.splitlines()[:-1])
+
+
+@pytest.mark.parametrize(("domain", "flags"), [("shiftc", []), ("lab", ["--shift-operator", "lab::Shift"])])
+def test_shift_as_a_custom_operator(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], domain: str, flags: list[str]
+) -> None:
+    """Runtimes that do not know the operator are timed on what it was lowered to."""
+    path = save(shift_operator_network(domain), tmp_path / "model.onnx")
+    assert main(["inspect", str(path), "--json", *flags], {}) == 0
+    (index_map,) = json.loads(capsys.readouterr().out)["index_maps"]
+    assert index_map["folded"]
+    assert main(["bench", str(path), "--json", "-", *flags], {}) == 0
+    (comparison,) = json.loads(capsys.readouterr().out)["comparisons"]
+    assert comparison["runtimes"]["onnxruntime"]["failure"] is None
+    assert comparison["runtimes"]["shiftc"]["error"] <= 1e-4
+
+
+def test_a_peer_that_cannot_run_the_model_is_reported(
+    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("beads\nonly")
+
+    monkeypatch.setattr("shiftc.bench.onnxruntime_peer.load", refuse)
+    assert main(["bench", str(model), "--json", "-"], {}) == 0
+    (comparison,) = json.loads(capsys.readouterr().out)["comparisons"]
+    assert comparison["runtimes"]["onnxruntime"]["failure"] == "RuntimeError: beads only"
+    assert comparison["ratios"] == {}
 
 
 def test_bench_json(model: Path, capsys: pytest.CaptureFixture[str]) -> None:

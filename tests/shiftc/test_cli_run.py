@@ -53,7 +53,7 @@ def test_print_time(artifact: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", str(artifact), "--print-time", "--repeat", "3", "--number", "2"], {}) == 0
     out = capsys.readouterr().out
     assert "3 averages of 2 runs" in out
-    assert all(word in out for word in ("median", "mean", "min", "max", " ms"))
+    assert all(word in out for word in ("median", "mean", "min", "max", " µs"))
 
 
 def _status(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[ExitStatus, str]:
