@@ -3,9 +3,10 @@
 The operator's PrimFunc (from `relax.transform.LegalizeOps`) is scheduled block by block:
 
 - element-wise blocks with one consumer are inlined into it;
+- a reduction along contiguous memory is made one of vectors, and one over the lanes of the last vector;
 - every remaining block gets its spatial loops outside its reduction loops, the innermost spatial loop in
   vectors if its extent allows, the outermost loops fused and shared between threads if that pays;
-- the reduction's initial value is set apart, so that the loop over it is only arithmetic.
+- a reduction with vectors sums a small tile in registers, its initial value set apart.
 
 Each step is tried alone and left out where TVM refuses it, so the result is always correct, at worst slow.
 Buffer parameters become raw pointers, the calling convention of all kernels.
@@ -30,8 +31,9 @@ from schedules.machine import MachineParameters
 from schedules.parallelism import worth_threads
 from schedules.template import largest_divisor
 
-_REDUCTION = 2
-"""IterVar kind of a reduction axis."""
+_SPATIAL, _REDUCTION = 0, 2
+"""Kinds of IterVar."""
+_TILE_VECTORS, _TILE_ROWS = 2, 4
 
 _NARROWEST_VECTOR = 4
 
@@ -51,6 +53,8 @@ def schedule_generic(func: tirx.PrimFunc, machine: MachineParameters, threads: i
     schedule = Schedule(tvm.IRModule({"main": with_vector_functions(func)}))
     _inline_elementwise(schedule)
     for block in _blocks(schedule):
+        _sum_in_lanes(schedule, block, machine)
+    for block in _blocks(schedule):
         _schedule_block(schedule, block, machine, threads)
     return with_raw_pointers(schedule.mod["main"])
 
@@ -59,47 +63,136 @@ def _blocks(schedule: Schedule) -> list[Any]:
     return list(schedule.get_child_blocks(schedule.get_sblock("root")))
 
 
+def _extent(schedule: Schedule, loop: Any) -> int:
+    return int(schedule.get(loop).extent)
+
+
+def _iterations(schedule: Schedule, block: Any) -> int:
+    return math.prod(_extent(schedule, loop) for loop in schedule.get_loops(block))
+
+
 def _inline_elementwise(schedule: Schedule) -> None:
+    """Into the one consumer, unless that would compute an element more than once."""
     for block in _blocks(schedule):
-        if len(schedule.get_consumers(block)) == 1:
+        consumers = schedule.get_consumers(block)
+        if len(consumers) == 1 and _iterations(schedule, consumers[0]) <= _iterations(schedule, block):
             with suppress(Refused):
                 schedule.compute_inline(block)
 
 
-def _schedule_block(schedule: Schedule, block: Any, machine: MachineParameters, threads: int) -> None:
+def _split_axes(schedule: Schedule, block: Any) -> tuple[list[Any], list[Any]]:
+    """Loops over spatial and over reduction axes; none of either where loops and axes do not correspond."""
     loops, axes = schedule.get_loops(block), schedule.get(block).iter_vars
     if len(loops) != len(axes):
+        return [], []
+    kinds = [axis.iter_type == _REDUCTION for axis in axes]
+    spatial = [loop for loop, reduces in zip(loops, kinds, strict=True) if not reduces]
+    return spatial, [loop for loop, reduces in zip(loops, kinds, strict=True) if reduces]
+
+
+def _sum_in_lanes(schedule: Schedule, block: Any, machine: MachineParameters) -> None:
+    """A reduction along contiguous memory becomes `width` partial ones side by side, and one over them.
+
+    The new block has the lanes as its innermost spatial axis and is then scheduled as any other.
+    """
+    spatial, reductions = _split_axes(schedule, block)
+    if not reductions or (spatial and _is_contiguous(schedule.get(block), _SPATIAL)):
         return
-    reductions = [loop for loop, axis in zip(loops, axes, strict=True) if axis.iter_type == _REDUCTION]
-    spatial = [loop for loop, axis in zip(loops, axes, strict=True) if axis.iter_type != _REDUCTION]
-    iterations = math.prod(int(schedule.get(loop).extent) for loop in loops)
-    vector = None
-    if spatial and _is_contiguous(schedule.get(block), axes):
-        extent = int(schedule.get(spatial[-1]).extent)
-        width = largest_divisor(extent, machine.lanes)
-        if width >= _NARROWEST_VECTOR:
-            spatial[-1], vector = schedule.split(spatial[-1], [None, width])
-            iterations //= width
+    width = largest_divisor(_extent(schedule, reductions[-1]), machine.lanes)
+    if width < _NARROWEST_VECTOR or not _is_contiguous(schedule.get(block), _REDUCTION):
+        return
     with suppress(Refused):
-        schedule.reorder(*spatial, *reductions, *([vector] if vector else []))
-    if spatial and worth_threads(iterations, threads):
+        _, lane = schedule.split(reductions[-1], [None, width])
+        schedule.rfactor(lane, factor_axis=len(spatial))
+
+
+def _schedule_block(schedule: Schedule, block: Any, machine: MachineParameters, threads: int) -> None:
+    spatial, reductions = _split_axes(schedule, block)
+    if not spatial:
+        return
+    iterations = _iterations(schedule, block)
+    width = 1
+    if _is_contiguous(schedule.get(block), _SPATIAL):
+        width = largest_divisor(_extent(schedule, spatial[-1]), machine.lanes)
+    if width < _NARROWEST_VECTOR:
         with suppress(Refused):
-            schedule.parallel(schedule.fuse(*spatial))
-    if vector:
+            schedule.reorder(*spatial, *reductions)
+        _share(schedule, spatial, iterations, threads)
+        if reductions:
+            with suppress(Refused):
+                schedule.decompose_reduction(block, reductions[0])
+        return
+    spatial[-1], vector = schedule.split(spatial[-1], [None, width])
+    if reductions:
+        _keep_tile(schedule, block, spatial, reductions, vector, iterations // width, threads)
+    else:
+        _share(schedule, spatial, iterations // width, threads)
         with suppress(Refused):
             schedule.vectorize(vector)
-    if reductions:
-        with suppress(Refused):
-            init = schedule.get_loops(schedule.decompose_reduction(block, reductions[0]))
-            if vector:
-                schedule.vectorize(init[-1])
 
 
-def _is_contiguous(block: SBlock, axes: Any) -> bool:
-    """Whether the innermost spatial axis runs along the last dimension of what is read and written."""
-    innermost = [axis.var for axis in axes if axis.iter_type != _REDUCTION][-1]
-    contiguous = [region.region[-1].min.same_as(innermost) for region in (*block.reads, *block.writes)]
-    return bool(contiguous) and any(contiguous[: len(block.reads)] or [True]) and contiguous[-1]
+def _keep_tile(
+    schedule: Schedule,
+    block: Any,
+    spatial: list[Any],
+    reductions: list[Any],
+    vector: Any,
+    iterations: int,
+    threads: int,
+) -> None:
+    """Sum a small tile of rows and vectors in registers, then write it out."""
+    tile = []
+    for axis, limit in ((-1, _TILE_VECTORS), (-2, _TILE_ROWS)):
+        if len(spatial) >= -axis:
+            factor = largest_divisor(_extent(schedule, spatial[axis]), limit)
+            spatial[axis], inner = schedule.split(spatial[axis], [None, factor])
+            tile.insert(0, inner)
+    with suppress(Refused):
+        schedule.reorder(*spatial, *reductions, *tile, vector)
+        write = schedule.cache_write(block, 0, "local")
+        at = _share(schedule, spatial, iterations, threads)
+        schedule.reverse_compute_at(write, at, preserve_unit_loops=True)
+        schedule.vectorize(vector)
+        for loop in tile:
+            schedule.unroll(loop)
+        *rows, lanes = schedule.get_loops(write)[-len(tile) - 1 :]
+        schedule.vectorize(schedule.split(lanes, [None, _extent(schedule, vector)])[1])
+        for loop in rows:
+            schedule.unroll(loop)
+        init = schedule.get_loops(schedule.decompose_reduction(block, reductions[0]))
+        schedule.vectorize(init[-1])
+        for loop in init[-len(tile) - 1 : -1]:
+            schedule.unroll(loop)
+
+
+def _share(schedule: Schedule, loops: list[Any], iterations: int, threads: int) -> Any:
+    """The innermost of `loops`; if threads pay, the one loop they were fused to."""
+    if not worth_threads(iterations, threads):
+        return loops[-1]
+    fused = schedule.fuse(*loops)
+    with suppress(Refused):
+        schedule.parallel(fused)
+    return fused
+
+
+def _is_contiguous(block: SBlock, kind: int) -> bool:
+    """Whether the innermost axis of this kind runs along the last dimension of something read.
+
+    For a spatial axis, also of what is written.
+    """
+    innermost = [axis.var for axis in block.iter_vars if axis.iter_type == kind][-1]
+    reads, writes = (
+        [bool(r.region) and _is_offset_of(r.region[-1].min, innermost) for r in regions]
+        for regions in (block.reads, block.writes)
+    )
+    return (any(reads) or not reads) and (kind != _SPATIAL or all(writes))
+
+
+def _is_offset_of(index: Any, var: Any) -> bool:
+    """Whether the index is the variable plus other terms."""
+    if isinstance(index, tirx.Add):
+        return _is_offset_of(index.a, var) or _is_offset_of(index.b, var)
+    return bool(index.same_as(var))
 
 
 def with_raw_pointers(func: tirx.PrimFunc) -> tirx.PrimFunc:
