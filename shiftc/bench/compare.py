@@ -31,6 +31,9 @@ from shiftc.tensors import made_up
 OURS = "shiftc"
 REFERENCE = "onnxruntime"
 
+_PAUSE_SECONDS = 0.1
+"""Between turns, so that a runtime's worker threads stop looking for work before the next one is timed."""
+
 Outputs = Sequence[npt.NDArray[Any]]
 
 
@@ -102,7 +105,8 @@ def _measure(
         except Exception as error:  # a peer may raise anything; it must not end the comparison
             failures[peer.name] = " ".join(f"{type(error).__name__}: {error}".split())[:300]
     progress(f"timing, threads: {threads}")
-    seconds = time_in_turns({name: partial(runner, inputs) for name, runner in runners.items()}, rounds)
+    runnables = {name: partial(runner, inputs) for name, runner in runners.items()}
+    seconds = time_in_turns(runnables, rounds, _PAUSE_SECONDS if threads > 1 else 0.0)
     reference = outputs.get(REFERENCE)
 
     def timing(name: str, version: str) -> Timing:

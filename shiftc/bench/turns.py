@@ -8,16 +8,17 @@ from collections.abc import Callable, Mapping, Sequence
 
 _TURN_SECONDS = 2e-3
 _BUDGET_SECONDS = 10.0
-_PAUSE_SECONDS = 5e-3
 
 Runnable = Callable[[], object]
 
 
-def time_in_turns(runnables: Mapping[str, Runnable], rounds: int) -> dict[str, tuple[float, ...]]:
+def time_in_turns(
+    runnables: Mapping[str, Runnable], rounds: int, pause: float = 0.0
+) -> dict[str, tuple[float, ...]]:
     """Seconds per call of every runnable, one average for each of its turns.
 
-    A turn is a pause (another runtime's threads stop spinning), one call that is not timed (caches,
-    threads) and as many timed calls as fit into two milliseconds, at least one. A runnable that is so
+    A turn is a pause in seconds, one call that is not timed (caches, threads) and as many timed calls
+    as fit into two milliseconds, at least one. A runnable that is so
     slow that `rounds` turns would take more than ten seconds gets fewer, at least three.
     """
     first = {name: _seconds(run, 1) for name, run in runnables.items()}
@@ -29,7 +30,7 @@ def time_in_turns(runnables: Mapping[str, Runnable], rounds: int) -> dict[str, t
         for name in _rotated(list(runnables), turn):
             if turn >= turns[name]:
                 continue
-            time.sleep(_PAUSE_SECONDS)
+            time.sleep(pause)
             run = runnables[name]
             if first[name] < _BUDGET_SECONDS / rounds:
                 run()

@@ -55,7 +55,7 @@ def summary(inspection: Inspection) -> str:
     )
 
 
-def _print_signature(terminal: Terminal, /, inspection: Inspection) -> None:
+def _print_signature(terminal: Terminal, inspection: Inspection) -> None:
     manifest = inspection.manifest
     terminal.say(
         f"{manifest.model} for {manifest.target.get('mcpu', manifest.machine)}, threads: {manifest.threads}"

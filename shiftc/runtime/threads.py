@@ -12,6 +12,10 @@ import threading
 import tvm_ffi
 
 _SHARE_ALL_CORES = -3  # TVM's ThreadGroup::kSpecifyThreadShareAllCore
+_SPIN_COUNT = "10000"
+"""How often an idle worker looks for work before it sleeps: some milliseconds. TVM's own default keeps a core
+busy for a sixth of a second after every call."""
+
 _configured = threading.local()
 _environment = threading.Lock()
 
@@ -32,6 +36,7 @@ def use_threads(count: int) -> None:
 
 def _configure(count: int) -> None:
     configure = tvm_ffi.get_global_func("runtime.config_threadpool")
+    os.environ.setdefault("TVM_THREAD_POOL_SPIN_COUNT", _SPIN_COUNT)
     with _environment:
         # TVM would pin the calling thread, and two pools to the same cores; the scheduler does better.
         bound = os.environ.get("TVM_BIND_THREADS")
