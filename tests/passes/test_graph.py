@@ -1,19 +1,24 @@
 """Graph reads, edits and writes Relax functions without changing what they compute."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 import tvm
 from tvm import relax
+from tvm.relax import op
 from tvm.script import ir as I
 from tvm.script import relax as R
 
-from tvm_passes.graph import Graph, GraphError, outline
+from tests.passes.modules import const, module, run_with_tvm, values
+from tvm_passes.graph import Graph, GraphError, Node, outline
 
 
 @I.ir_module
 class Residual:
     @R.function
-    def main(x: R.Tensor((1, 4, 3, 3), "float32"), y: R.Tensor((1, 4, 3, 3), "float32")):
+    def main(x: R.Tensor((1, 4, 3, 3), "float32"), y: R.Tensor((1, 4, 3, 3), "float32")):  # noqa: N805
         with R.dataflow():
             halves = R.split(x, 2, axis=1)
             low = halves[0]
@@ -28,29 +33,18 @@ class Residual:
         return (act, twice)
 
 
-def run(mod: tvm.IRModule, *arrays: np.ndarray) -> list[np.ndarray]:
-    executable = tvm.compile(mod, target=tvm.target.Target({"kind": "llvm"}))
-    machine = relax.VirtualMachine(executable, tvm.cpu())
-    result = machine["main"](*[tvm.runtime.tensor(a) for a in arrays])
-    return [r.numpy() for r in result] if not hasattr(result, "numpy") else [result.numpy()]
-
-
-def random(*shape: int) -> np.ndarray:
-    return np.random.default_rng(sum(shape)).standard_normal(shape).astype("float32")
-
-
-X, Y = random(1, 4, 3, 3), random(1, 4, 3, 3) * 2
+X, Y = values(1, 4, 3, 3), values(1, 4, 3, 3, seed=1)
 ACT = np.maximum(X[:, [2, 3, 0, 1]] + Y, 0)
 EXPECTED = [ACT, ACT + X[:, [2, 3, 0, 1]]]
 
 
 def check(mod: tvm.IRModule) -> None:
     relax.analysis.well_formed(mod)
-    for got, wanted in zip(run(mod, X, Y), EXPECTED, strict=True):
+    for got, wanted in zip(run_with_tvm(mod, [X, Y]), EXPECTED, strict=True):
         np.testing.assert_array_equal(got, wanted)
 
 
-def named(graph: Graph, *names: str) -> list:
+def named(graph: Graph, *names: str) -> list[Node]:
     return [node for node in graph.nodes if node.name in names]
 
 
@@ -90,11 +84,11 @@ def test_attributes_of_the_function_are_kept() -> None:
 def test_insert_replace_and_remove_dead() -> None:
     graph = Graph.read(Residual)
     (relu,) = named(graph, "act")
-    tanh = graph.insert_before(relu, relax.op.tanh(relu.args[0]), "tanh")
+    tanh = graph.insert_before(relu, op.tanh(relu.args[0]), "tanh")
     graph.replace(relu.var, tanh.var)
     graph.remove_dead()
     assert "act" not in [node.name for node in graph.nodes]
-    got = run(graph.write(Residual), X, Y)
+    got = run_with_tvm(graph.write(Residual), [X, Y])
     np.testing.assert_allclose(got[0], np.tanh(X[:, [2, 3, 0, 1]] + Y), rtol=1e-5, atol=1e-6)
 
 
@@ -127,19 +121,15 @@ def test_outline_of_an_outlined_function_is_flat() -> None:
 
 
 def test_constants_stay_in_the_body() -> None:
-    x = relax.Var("x", relax.TensorType((2, 2), "float32"))
-    builder = relax.BlockBuilder()
-    with builder.function("main", [x]):
-        with builder.dataflow():
-            y = builder.emit(relax.op.add(x, relax.const(np.ones((2, 2), "float32"))), "biased")
-            out = builder.emit_output(relax.op.nn.relu(y))
-        builder.emit_func_output(out)
-    mod = builder.finalize()
+    def biased(emit: Callable[..., Any], x: tvm.ir.Var) -> tvm.ir.Expr:
+        return op.nn.relu(emit(op.add(x, const(np.ones((2, 2), "float32")))))
+
+    mod = module([(2, 2)], biased)
     graph = Graph.read(mod)
     mod = graph.write(outline(mod, graph, graph.nodes[:1], "bias", {}))
     assert len(mod["bias"].params) == 1
-    value = random(2, 2)
-    np.testing.assert_array_equal(run(mod, value)[0], np.maximum(value + 1, 0))
+    value = values(2, 2)
+    np.testing.assert_array_equal(run_with_tvm(mod, [value])[0], np.maximum(value + 1, 0))
 
 
 def test_a_group_that_is_left_and_entered_again_is_refused() -> None:

@@ -1,21 +1,26 @@
 """What the passes believe operators do to arrays, against what TVM does."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import tvm
 from tvm import relax, te, topi
+from tvm.ir import Expr, Var
 from tvm.relax import op
 
+from tests.passes.modules import HOST, module, run_with_tvm
 from tvm_passes.graph import Graph, Node
 from tvm_passes.movement import Mover
 from tvm_passes.movement_table import MOVES
 from tvm_passes.movement_tir import NotMovementError, run_prim_func
 
 SHAPE = (2, 6, 5, 4)
+Maker = Callable[[Var], Expr]
 RANDOM = np.random.default_rng(3)
 
 
-def const(value: object, dtype: str = "int64") -> tvm.ir.Expr:
+def const(value: object, dtype: str = "int64") -> Expr:
     return relax.const(np.array(value, dtype), dtype)
 
 
@@ -26,7 +31,7 @@ def one_hot(filters: int, kernel: tuple[int, int], inner: int = 1) -> np.ndarray
 
 
 ROWS = RANDOM.permutation(6)
-EXPRESSIONS = {
+EXPRESSIONS: dict[str, Maker] = {
     "reshape": lambda x: op.reshape(x, (2, 3, 2, 20)),
     "flatten": lambda x: op.flatten(x),
     "expand and squeeze": lambda x: op.squeeze(op.expand_dims(x, 1), 1),
@@ -81,45 +86,33 @@ EXPRESSIONS = {
 """Names what is tried; every operator of the table that a model can reach is in here."""
 
 
-def module(*makers: object, shape: tuple[int, ...] = SHAPE) -> tvm.IRModule:
-    """A function that returns what every maker makes of its parameter."""
-    builder = relax.BlockBuilder()
-    x = relax.Var("x", relax.TensorType(shape, "float32"))
-    with builder.function("main", [x]):
-        with builder.dataflow():
-            out = builder.emit_output(relax.Tuple([builder.emit(maker(x)) for maker in makers]))
-        builder.emit_func_output(out)
-    return builder.finalize()
+def returning(*makers: Maker) -> tvm.IRModule:
+    """A function of one tensor that returns what every maker makes of it."""
+    return module([SHAPE], lambda emit, x: tuple(emit(maker(x)) for maker in makers))
 
 
 def run_plans(mod: tvm.IRModule, x: np.ndarray) -> list[np.ndarray]:
     """The outputs of the module, computed by the plans of its nodes."""
     graph = Graph.read(mod)
     mover = Mover(mod, graph)
-    values: dict[object, object] = {graph.params[0]: x}
+    results: dict[Var, np.ndarray] = {graph.params[0]: x}
     for node in graph.nodes:
         if not mover.is_constant(node.var):
             plan = mover.plan(node)
             operands = [
-                values[o] if o in values else np.zeros([int(d) for d in o.ty.shape], "float32")
+                results[o] if o in results else np.zeros([int(d) for d in o.ty.shape], "float32")
                 for o in plan.operands
             ]
-            values[node.var] = plan.apply(operands)
-    return [values[out] for out in graph.outputs]
-
-
-def run_tvm(mod: tvm.IRModule, x: np.ndarray) -> list[np.ndarray]:
-    executable = tvm.compile(mod, target=tvm.target.Target({"kind": "llvm"}))
-    results = relax.VirtualMachine(executable, tvm.cpu())["main"](tvm.runtime.tensor(x))
-    return [result.numpy() for result in results]
+            results[node.var] = plan.apply(operands)
+    return [results[out] for out in graph.outputs]
 
 
 @pytest.fixture(scope="module")
 def results() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """By expression: what TVM computes, what the plans do. One module, because each build takes long."""
-    mod = module(*EXPRESSIONS.values())
+    mod = returning(*EXPRESSIONS.values())
     x = RANDOM.standard_normal(SHAPE).astype("float32")
-    pairs = zip(run_tvm(mod, x), run_plans(mod, x), strict=True)
+    pairs = zip(run_with_tvm(mod, [x]), run_plans(mod, x), strict=True)
     return dict(zip(EXPRESSIONS, pairs, strict=True))
 
 
@@ -130,15 +123,15 @@ def test_plan_is_the_operator(name: str, results: dict[str, tuple[np.ndarray, np
 
 
 def test_every_operator_of_the_table_is_tried() -> None:
-    graph = Graph.read(module(*EXPRESSIONS.values()))
+    graph = Graph.read(returning(*EXPRESSIONS.values()))
     # an index map is tried with recognize; full_like, index_put, avg_pool2d and views share a function
     shared = {"index_map", "relax.full_like", "relax.index_put", "relax.nn.avg_pool2d", "relax.memory.view",
               "relax.shape_to_tensor"}  # fmt: skip
     assert set(MOVES) - shared <= {node.op for node in graph.nodes}
 
 
-def plan_of(maker: object, shape: tuple[int, ...] = SHAPE) -> tuple[Mover, Node]:
-    mod = module(maker, shape=shape)
+def plan_of(maker: Maker) -> tuple[Mover, Node]:
+    mod = returning(maker)
     graph = Graph.read(mod)
     mover = Mover(mod, graph)
     for node in graph.nodes[:-1]:
@@ -176,11 +169,11 @@ def test_refusals_have_a_reason(case: str) -> None:
 
 
 def test_integer_arithmetic_on_constants_is_known() -> None:
-    def negative_index(x: relax.Var) -> tvm.ir.Expr:
+    def negative_index(x: Var) -> Expr:
         index = const([1, -1])
         return op.take(x, op.where(op.less(index, const(0)), op.add(index, const(6)), index), 1)
 
-    mod = module(negative_index)
+    mod = returning(negative_index)
     x = RANDOM.standard_normal(SHAPE).astype("float32")
     np.testing.assert_array_equal(run_plans(mod, x)[0], x[:, [1, 5]])
 
@@ -212,7 +205,7 @@ def test_tensor_programs_that_move_data(name: str) -> None:
     x = RANDOM.standard_normal(SHAPE).astype("float32")
     wanted = tvm.runtime.tensor(np.zeros(shape, "float32"))
     built = tvm.compile(tvm.IRModule({"main": function.with_attr("global_symbol", "main")}),
-                        target=tvm.target.Target({"kind": "llvm"}))  # fmt: skip
+                        target=HOST)  # fmt: skip
     built["main"](tvm.runtime.tensor(x), wanted)
     np.testing.assert_array_equal(run_prim_func(function, [x], shape), wanted.numpy())
 
