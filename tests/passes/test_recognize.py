@@ -164,6 +164,14 @@ def test_outputs_of_one_region_get_a_map_each() -> None:
     assert_computes_the_same(mod, after)
 
 
+def test_the_report_is_plain_json() -> None:
+    report = Report()
+    recognize(module([SHAPE], lambda emit, x: op.nn.relu(one_hot_depthwise(emit, x))), report)
+    (entry,) = json.loads(json.dumps(report.as_json()))["index_maps"]
+    assert entry["nodes"] == ["shift"] and entry["border"] == "zero" and entry["folded"] is False
+    assert report.index_map("shift") is report.index_maps[0] and report.index_map("other") is None
+
+
 # --- what does not fit -------------------------------------------------------------------------------
 
 REFUSALS: dict[str, tuple[Callable, str]] = {
