@@ -82,6 +82,8 @@ def vanishes_at_zero(node: Node) -> bool | None:
         return None
     if op.kind == "clip":
         return op.constants[0] <= 0.0 <= op.constants[1]
+    if op.kind == "power_scalar":
+        return op.constants[0] > 0.0
     return op.kind in _VANISHING
 
 
