@@ -71,7 +71,7 @@ def _pull_in(mod: IRModule, graph: Graph, stage: Node, maps: list[Node]) -> IRMo
     copies = [graph.insert_before(stage, node.call, node.name) for node in maps]
     own = {node.var: copy.var for node, copy in zip(maps, copies, strict=True)}
     stage.call = type(stage.call)(stage.call.op, [own.get(arg, arg) for arg in stage.call.args])
-    name = stage.op.removeprefix("call:")
+    name = stage.op.removeprefix("call:") + "_mapped"
     return outline(mod, graph, [*copies, stage], name, {COMPOSITE_ATTRIBUTE: COMPOSITE})
 
 

@@ -13,7 +13,7 @@ from .relax_values import dtype_of, shape_of
 
 Floats = npt.NDArray[np.float64]
 
-TOLERANCE = {"float32": 1e-4, "float16": 1e-2}
+TOLERANCE = {"float64": 1e-6, "float32": 1e-4, "float16": 1e-2}
 """Largest |difference| over largest |value| that counts as the same; anything else must be equal."""
 
 

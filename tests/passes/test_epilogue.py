@@ -26,9 +26,7 @@ def after_conv(body, *more):
 
 
 def only_stage(mod):
-    fused = fuse(mod)
-    (stage,) = stages(fused)
-    assert verify_same(mod, fused) is None
+    (stage,) = stages(fuse(mod))
     return stage
 
 
