@@ -141,7 +141,7 @@ def _keep_tile(
     threads: int,
 ) -> None:
     """Sum a small tile of rows and vectors in registers, then write it out."""
-    tile = []
+    tile: list[Any] = []
     for axis, limit in ((-1, _TILE_VECTORS), (-2, _TILE_ROWS)):
         if len(spatial) >= -axis:
             factor = largest_divisor(_extent(schedule, spatial[axis]), limit)

@@ -20,6 +20,7 @@ class MachineParameters:
     load_ports:       full-width vector loads started in a cycle.
     fma_latency:      cycles until a dependent multiply-add can start.
     has_fma:          multiply and add are one instruction.
+    embeds_broadcast: a multiply-add can take one scalar from memory for all lanes (AVX-512).
     l1_bytes, l2_bytes: data caches of one core.
     cache_line:       bytes.
     cores:            how many threads a schedule may count on.
@@ -31,17 +32,36 @@ class MachineParameters:
     load_ports: int
     fma_latency: int = 4
     has_fma: bool = True
+    embeds_broadcast: bool = False
     address_registers: int = 10
     l1_bytes: int = 32 * 1024
     l2_bytes: int = 512 * 1024
     cache_line: int = 64
     cores: int = 1
 
+    def for_lanes(self, lanes: int) -> MachineParameters:
+        """The machine as code with narrower vectors sees it.
+
+        Half-width instructions issue on two ports even where full-width ones take both at once.
+        """
+        if lanes >= self.lanes:
+            return self
+        return attrs.evolve(
+            self, lanes=lanes, fma_ports=max(2, self.fma_ports), load_ports=max(2, self.load_ports)
+        )
+
 
 _BY_FEATURES: tuple[tuple[frozenset[str], MachineParameters], ...] = (
     (
         frozenset({"avx512f", "avx512vl"}),
-        MachineParameters(lanes=16, vector_registers=32, fma_ports=2, load_ports=2, l2_bytes=1 << 20),
+        MachineParameters(
+            lanes=16,
+            vector_registers=32,
+            fma_ports=2,
+            load_ports=2,
+            embeds_broadcast=True,
+            l2_bytes=1 << 20,
+        ),
     ),
     (
         frozenset({"avx2", "fma"}),

@@ -25,9 +25,9 @@ _STORE_OVERHEAD = 1.5
 """Cycles per tile for the epilogue and store of one vector."""
 _STREAM_BYTES = 32
 """Bytes a cycle that weights beyond the first cache can arrive with."""
-_STREAM_PENALTY = 0.1
-"""Share of a step lost when weights arrive at just that rate."""
-_REGION_PENALTY = 0.003
+_TRAFFIC_PENALTY = 0.1
+"""Share of a step lost when weights from the second cache and scalars keep the loads as busy as that."""
+_REGION_PENALTY = 0.004
 """Share of the whole that a region's own code costs: to compile, to fetch, to predict."""
 _SMOOTHNESS = 8.0
 """Exponent that joins arithmetic, loads and latency: the busiest counts, a close second is felt."""
@@ -53,7 +53,7 @@ class RegisterTile:
         other; several share each broadcast. More pixels than address registers are bearable only in a
         column of one weight vector, whose addresses are reloaded in the shadow of the arithmetic.
         """
-        embedded = machine.lanes == 16 and self.weights == 1
+        embedded = machine.embeds_broadcast and self.weights == 1
         scratch = (0 if embedded else 1) + (0 if machine.has_fma else 1)
         if self.pixels > machine.address_registers and not embedded:
             return False
@@ -66,8 +66,8 @@ class RegisterTile:
         loads = self.weights / machine.load_ports + (self.pixels + spilled) / 2
         bounds = (arithmetic, loads, machine.fma_latency)
         busiest: float = sum(bound**_SMOOTHNESS for bound in bounds) ** (1.0 / _SMOOTHNESS)
-        streamed = self.weights * machine.lanes * 4 / (_STREAM_BYTES * busiest)
-        return busiest * (1 + _STREAM_PENALTY * streamed**2) + _STEP_OVERHEAD + 0.03 * spilled
+        traffic = self.weights * machine.lanes * 4 / _STREAM_BYTES + (self.pixels + spilled) / 2
+        return busiest * (1 + _TRAFFIC_PENALTY * (traffic / busiest) ** 2) + _STEP_OVERHEAD
 
     def cycles(self, machine: MachineParameters, steps: int) -> float:
         """Of one tile, from its addresses to its stores."""
@@ -110,16 +110,19 @@ def default_decisions(workload: IndexedConv, machine: MachineParameters, threads
     Raises ScheduleError if not even one accumulator fits, which only a channel block wider than the
     register file could cause.
     """
+    machine = machine.for_lanes(workload.lanes)
     costs = {tile: _total_cycles(workload, tile, machine, threads) for tile in _candidates(workload, machine)}
     if not costs:
         raise ScheduleError(f"channel blocks of {workload.lanes} lanes do not fit the registers")
     tile = min(costs, key=lambda tile: (costs[tile], tile.pixels))
     tile_bytes = tile.blocks * workload.lanes * workload.virtual_channels * 4
     whole_tiles = workload.blocks // tile.blocks
+    # Weights that the second cache cannot hold anyway stream past each tile of x, which it then keeps.
+    panel = machine.l2_bytes // 2 // tile_bytes or whole_tiles
     return {
         "pixel_tile": tile.pixels,
         "block_tile": tile.blocks,
         "unroll": largest_divisor(workload.virtual_channels, _LARGEST_UNROLL),
-        "panel": largest_divisor(whole_tiles, machine.l2_bytes // 2 // tile_bytes),
+        "panel": largest_divisor(whole_tiles, panel),
         "threads": threads,
     }
