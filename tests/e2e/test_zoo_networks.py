@@ -1,0 +1,60 @@
+"""Every network of the zoo: compiles and agrees with onnxruntime; what must cost nothing has no kernel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from shiftc import zoo
+
+from .agreement import TOLERANCE, Agreement, agreement
+
+FULLY_FOLDED = ("shiftresnet20", "shiftresnet56", "shiftresnet110", "shiftnet-a")
+ARITHMETIC = ("Conv", "Gemm", "MatMul")
+POOLING = ("AveragePool", "GlobalAveragePool", "GlobalMaxPool", "MaxPool")
+
+
+def _is_shift(weight: np.ndarray) -> bool:
+    """A depthwise kernel with exactly one 1 in each filter."""
+    filters = weight.reshape(len(weight), -1)
+    one_hot = ((filters != 0).sum(axis=1) == 1).all() and (filters.max(axis=1) == 1).all()
+    return weight.ndim == 4 and weight.shape[1] == 1 and weight.shape[2] > 1 and bool(one_hot)
+
+
+@pytest.fixture(scope="module", params=zoo.names())
+def compiled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Agreement]:
+    folder = tmp_path_factory.mktemp(request.param)
+    onnx.save(zoo.build(request.param), folder / "model.onnx")
+    return request.param, agreement(folder / "model.onnx", folder)
+
+
+def test_agrees_with_onnxruntime(compiled: tuple[str, Agreement]) -> None:
+    _, result = compiled
+    assert result.error <= TOLERANCE
+
+
+def test_all_movement_is_folded(compiled: tuple[str, Agreement]) -> None:
+    name, result = compiled
+    assert [m["nodes"] for m in result.manifest.index_maps if not m["folded"]] == [], name
+
+
+def test_no_kernel_only_moves_data(compiled: tuple[str, Agreement]) -> None:
+    name, result = compiled
+    moving = [k for k in result.manifest.kernels if k.moves_only]
+    if name == "roll-like":  # a wrapped border is written into the halo
+        moving = [k for k in moving if not k.stage.startswith("halo")]
+    assert len(moving) <= 2, [k.stage for k in moving]
+
+
+def test_no_more_kernels_than_arithmetic(compiled: tuple[str, Agreement]) -> None:
+    name, result = compiled
+    if name not in FULLY_FOLDED:
+        pytest.skip("counted for the networks that fold completely")
+    graph = zoo.build(name).graph
+    weights = {t.name: onnx.numpy_helper.to_array(t) for t in graph.initializer}
+    arithmetic = sum(n.op_type in ARITHMETIC and not _is_shift(weights[n.input[1]]) for n in graph.node)
+    pooling = sum(n.op_type in POOLING for n in graph.node)
+    assert len(result.manifest.kernels) <= arithmetic + pooling + 2
