@@ -73,9 +73,28 @@ def _operand(op: EpilogueOp, index: int, buffers: Buffers, at: Position) -> Expr
     return tensor[address(buffers[f"e{index}_rb"][at.block], pixel, at.lane)]
 
 
+def starts_with_bias(epilogue: Epilogue) -> bool:
+    """Whether the first step can be the accumulator's initial value instead."""
+    return bool(epilogue) and epilogue[0].kind == "add_vector"
+
+
+def initial_value(epilogue: Epilogue, buffers: Buffers, block: Expr, lane: Expr, lanes: int) -> Expr:
+    """What a sum starts from: the bias if that is the first step (see `finish_sum`), else zero."""
+    return buffers["e0"][block * lanes + lane] if starts_with_bias(epilogue) else constant(0.0)
+
+
+def finish_sum(epilogue: Epilogue, value: Expr, buffers: Buffers, at: Position) -> Expr:
+    """`value` after the steps that its `initial_value` left to do."""
+    return _apply_from(int(starts_with_bias(epilogue)), epilogue, value, buffers, at)
+
+
 def apply(epilogue: Epilogue, value: Expr, buffers: Buffers, at: Position) -> Expr:
     """`value` after all steps, for the output element `at`."""
-    for i, op in enumerate(epilogue):
+    return _apply_from(0, epilogue, value, buffers, at)
+
+
+def _apply_from(first: int, epilogue: Epilogue, value: Expr, buffers: Buffers, at: Position) -> Expr:
+    for i, op in list(enumerate(epilogue))[first:]:
         if op.kind in UNARY:
             value = unary(op.kind, value, op.constants)
         elif op.kind in VECTOR:

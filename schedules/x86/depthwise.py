@@ -56,7 +56,8 @@ def _emit_run(workload: Depthwise, index: int, run: tuple[int, int, int], buffer
     with T.grid(blocks, pixels, lanes, taps) as loops, T.sblock(f"multiply_add_{index}"):
         o, p, v, t = T.axis.remap("SSSR", list(loops))
         with T.init():
-            T.buffer_store(accumulator, tirx.FloatImm("float32", 0.0), [o, p, v])
+            start = epilogue.initial_value(workload.epilogue, buffers, o, v, lanes)
+            T.buffer_store(accumulator, start, [o, p, v])
         plane, pixel = buffers["xo"][o], buffers["xp"][p + first]
         x = buffers["x"][address(plane, pixel, _tap_offset(workload.taps, t), v)]
         k = buffers["k"][(o * taps + t) * lanes + v]
@@ -64,7 +65,7 @@ def _emit_run(workload: Depthwise, index: int, run: tuple[int, int, int], buffer
     with T.grid(blocks, pixels, lanes) as loops, T.sblock(f"store_{index}"):
         o, p, v = T.axis.remap("SSS", list(loops))
         at = epilogue.Position(o, p + first, v, lanes)
-        value = epilogue.apply(workload.epilogue, accumulator[o, p, v], buffers, at)
+        value = epilogue.finish_sum(workload.epilogue, accumulator[o, p, v], buffers, at)
         T.buffer_store(buffers["y"], value, [address(buffers["yo"][o], buffers["yp"][at.pixel], v)])
 
 

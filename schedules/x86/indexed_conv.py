@@ -22,7 +22,6 @@ from collections.abc import Iterator
 import attrs
 import numpy as np
 from numpy.typing import NDArray
-from tvm import tirx
 from tvm.s_tir import Schedule
 from tvm.tirx.script import builder as T
 
@@ -82,7 +81,8 @@ def _emit_region(workload: IndexedConv, region: Region, buffers: Buffers) -> Non
     with T.grid(*shape, channels) as loops, T.sblock(f"multiply_add_{region.index}"):
         o, p, v, c = T.axis.remap("SSSR", list(loops))
         with T.init():
-            T.buffer_store(accumulator, tirx.FloatImm("float32", 0.0), [o, p, v])
+            start = epilogue.initial_value(workload.epilogue, buffers, o + first_block, v, lanes)
+            T.buffer_store(accumulator, start, [o, p, v])
         table = (o + first_block) * workload.tables // workload.blocks if workload.tables > 1 else 0
         x = buffers["x"][address(buffers["ct"][table * channels + c], buffers["pt"][p + first_pixel])]
         panel = first_block * channels * lanes + (o // block_tile) * (channels * block_tile * lanes)
@@ -91,7 +91,7 @@ def _emit_region(workload: IndexedConv, region: Region, buffers: Buffers) -> Non
     with T.grid(*shape) as loops, T.sblock(f"store_{region.index}"):
         o, p, v = T.axis.remap("SSS", list(loops))
         at = epilogue.Position(o + first_block, p + first_pixel, v, lanes)
-        value = epilogue.apply(workload.epilogue, accumulator[o, p, v], buffers, at)
+        value = epilogue.finish_sum(workload.epilogue, accumulator[o, p, v], buffers, at)
         y = address(buffers["yo"][at.block], buffers["yp"][at.pixel], v)
         T.buffer_store(buffers["y"], value, [y])
 

@@ -15,14 +15,11 @@ from schedules.workload import IndexedConv
 _LARGEST_UNROLL = 4
 _STEP_OVERHEAD = 0.25
 """Cycles of a reduction step besides loads and arithmetic: its table entry and share of the loop."""
-_TILE_OVERHEAD = 15.0
+_TILE_OVERHEAD = 4.0
 """Cycles to start and leave the reduction of a tile."""
-_ADDRESS_OVERHEAD = 0.5
-"""Cycles per tile to fetch one pixel's read and write offsets."""
-_BLOCK_OVERHEAD = 4.0
-"""Cycles per tile for one output block: another place written to."""
-_STORE_OVERHEAD = 1.5
-"""Cycles per tile for the epilogue and store of one vector."""
+_BURST_OVERHEAD = 0.075
+"""Cycles of a tile's epilogue, times the square of its vectors: few stores hide behind the next tile's
+arithmetic, a burst of them does not."""
 _STREAM_BYTES = 32
 """Bytes a cycle that weights beyond the first cache can arrive with."""
 _TRAFFIC_PENALTY = 0.1
@@ -71,8 +68,8 @@ class RegisterTile:
 
     def cycles(self, machine: MachineParameters, steps: int) -> float:
         """Of one tile, from its addresses to its stores."""
-        fixed = _TILE_OVERHEAD + _ADDRESS_OVERHEAD * self.pixels + _BLOCK_OVERHEAD * self.blocks
-        return steps * self.step_cycles(machine) + fixed + _STORE_OVERHEAD * self.pixels * self.weights
+        burst = (self.pixels * self.weights) ** 2
+        return steps * self.step_cycles(machine) + _TILE_OVERHEAD + _BURST_OVERHEAD * burst
 
 
 def _candidates(workload: IndexedConv, machine: MachineParameters) -> Iterator[RegisterTile]:
