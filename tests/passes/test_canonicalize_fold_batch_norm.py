@@ -51,7 +51,9 @@ def test_computes_the_same(attributes) -> None:
 
 
 def test_statistics_that_are_inputs_stay() -> None:
-    mod = module([SHAPE, (3,)], lambda emit, x, mean: normalised(emit, x, statistics=(GAMMA, BETA, mean, VARIANCE)))
+    mod = module(
+        [SHAPE, (3,)], lambda emit, x, mean: normalised(emit, x, statistics=(GAMMA, BETA, mean, VARIANCE))
+    )
     assert operators(folded(mod)) == ["batch_norm", "tuple_get_item"]
 
 

@@ -97,7 +97,9 @@ def test_matrix_product() -> None:
 
 def test_channels_of_a_batch_of_matrices_are_its_last_axis() -> None:
     k = values(4, 6)
-    before = module([(2, 4, 4)], lambda emit, x: emit(op.matmul(emit(op.multiply(x, const(SCALE))), const(k))))
+    before = module(
+        [(2, 4, 4)], lambda emit, x: emit(op.matmul(emit(op.multiply(x, const(SCALE))), const(k)))
+    )
     after = module([(2, 4, 4)], lambda emit, x: emit(op.matmul(x, const(k * SCALE[:, None]))))
     assert_same(folded(before), after)
 

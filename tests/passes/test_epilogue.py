@@ -117,7 +117,11 @@ DIAMONDS = {
         "gelu",
         lambda emit, y: emit(
             op.multiply(
-                emit(op.multiply(y, emit(op.add(emit(op.erf(emit(op.multiply(y, const(0.70710678))))), const(1))))),
+                emit(
+                    op.multiply(
+                        y, emit(op.add(emit(op.erf(emit(op.multiply(y, const(0.70710678))))), const(1)))
+                    )
+                ),
                 const(0.5),
             )
         ),
@@ -253,7 +257,11 @@ def test_a_stage_ends_and_says_why(name: str) -> None:
 
 
 TENSOR_ENDS = {
-    "broadcast": (lambda y, r: op.add(y, r), (2, 1, 5, 5), "relax.add broadcasts (2, 1, 5, 5) over (2, 4, 5, 5)"),
+    "broadcast": (
+        lambda y, r: op.add(y, r),
+        (2, 1, 5, 5),
+        "relax.add broadcasts (2, 1, 5, 5) over (2, 4, 5, 5)",
+    ),
     "growing": (lambda y, r: op.add(y, r), (1, 2, 4, 5, 5), "relax.add changes its shape or type"),
     "power": (lambda y, r: op.power(y, r), SHAPE, "relax.power with an exponent that is not constant"),
     "prelu": (lambda y, r: op.nn.prelu(y, r), (4,), "relax.nn.prelu with a slope that is not constant"),
@@ -280,7 +288,11 @@ def test_head_of_an_elementwise_stage() -> None:
         ((2, 3, 4), op.nn.relu, "relax.nn.relu on float32 of rank 3"),
         (SHAPE, lambda x: op.nn.softmax(x), "relax.nn.softmax is not element-wise"),
         (SHAPE, lambda x: op.astype(x, "float16"), "relax.astype on float16 of rank 4"),
-        ((1, 4, 1, 1), lambda x: op.add(x, const(values(2, 4, 5, 5))), "relax.add reads no tensor of its own shape"),
+        (
+            (1, 4, 1, 1),
+            lambda x: op.add(x, const(values(2, 4, 5, 5))),
+            "relax.add reads no tensor of its own shape",
+        ),
     ],
 )
 def test_what_is_no_head_says_why(shape, body, reason: str) -> None:

@@ -171,7 +171,11 @@ REFUSALS = {
         "the map is not one translation per channel: "
         "stride (1, 1, -1) over (n, h, w) is a broadcast, a flip, or skips batch elements",
     ),
-    "no stage": (SHIFT, lambda y: op.nn.softmax(y), "relax.nn.softmax is not a stage that reads through maps"),
+    "no stage": (
+        SHIFT,
+        lambda y: op.nn.softmax(y),
+        "relax.nn.softmax is not a stage that reads through maps",
+    ),
 }
 
 
