@@ -72,6 +72,7 @@ class ChannelView:
 
     def require_halo(self, window: Window, rows: int, columns: int) -> None:
         """Make every element readable that a window over `rows` x `columns` outputs reads."""
+        self.memory.needs_zeros |= self.has_zeros
         if not (self.source >= 0).any():
             return
         used = self.offset[self.source >= 0]
