@@ -148,6 +148,8 @@ class Planner:
         for node in self.graph.nodes:
             stage = self.stages.get(node.var)
             if stage is None:
+                if node.op == "index_map" and len(node.variables) > 1:  # all sources in one layout
+                    planar.update(dict.fromkeys(node.variables, False))
                 continue
             for read in (stage.read, *(o.read for o in stage.epilogue if o.read is not None)):
                 translation = None if read.map is None else translation_of(read.map)
