@@ -54,10 +54,10 @@ def match_step(uses: Uses, value: Var) -> EpilogueStep | str:
 
 def head_step(uses: Uses, node: Node) -> tuple[Var, EpilogueStep] | str:
     """The step that starts an element-wise stage at `node`, and the value it starts from."""
+    if not _is_elementwise(node):
+        return f"{node.op} is not element-wise"
     if dtype_of(node.var) != "float32" or len(shape_of(node.var)) not in (2, 4):
         return f"{node.op} on {dtype_of(node.var)} of rank {len(shape_of(node.var))}"
-    if node.op not in _UNARY and node.op not in _BINARY and node.op != "relax.nn.prelu":
-        return f"{node.op} is not element-wise"
     reason: str = f"{node.op} reads no tensor of its own shape"
     for value in dict.fromkeys(v for v in node.variables if shape_of(v) == shape_of(node.var)):
         diamond = _match_diamond(uses, value)
@@ -97,16 +97,20 @@ def _match_diamond(uses: Uses, value: Var) -> EpilogueStep | None:
     return None
 
 
+def _is_elementwise(node: Node) -> bool:
+    return node.op in _UNARY or node.op in _BINARY or node.op == "relax.nn.prelu"
+
+
 def _match_node(node: Node, value: Var) -> EpilogueStep | str:
+    if not _is_elementwise(node):
+        return f"{node.op} is not an element-wise epilogue"
     if shape_of(node.var) != shape_of(value) or dtype_of(node.var) != "float32":
         return f"{node.op} changes its shape or type"
     if node.op in _UNARY:
         return EpilogueStep(_UNARY[node.op](node), (node,), node.var)
     if node.op == "relax.nn.prelu":
         return _prelu(node, value)
-    if node.op in _BINARY:
-        return _binary(node, value)
-    return f"{node.op} is not an element-wise epilogue"
+    return _binary(node, value)
 
 
 def _plain(kind: str) -> Callable[[Node], EpilogueOp]:
