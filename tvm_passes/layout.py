@@ -128,12 +128,10 @@ class Planner:
         if operation.step.per_channel:
             if choose_access(view, output) != "block":
                 view = ChannelView.whole(*self.tensors.repacked(view, output.positions, output.blocks))
+            view.require_halo(Window(), 1, 1)
             return Operand("channel", view)
         view.require_halo(Window(), output.extent.rows, output.extent.columns)
-        access = choose_access(view, output)
-        if view.has_zeros:
-            view.memory.needs_zeros = True
-        return Operand(access, view)
+        return Operand(choose_access(view, output), view)
 
     def _view(self, read: Read) -> ChannelView:
         """How a stage sees an operand."""
