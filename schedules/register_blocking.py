@@ -18,14 +18,13 @@ def accumulate_in_registers(
     tile: Sequence[Loop],
     unroll: Sequence[int],
     parallel: bool,
-) -> Any:
+) -> None:
     """Compute block `reduce` tile by tile of block `store`, in vector registers.
 
     outer, tile: loops of `store`, split and ordered by the caller, `tile` innermost but for its last
                  loop, the lanes.
     unroll:      for each loop of the reduction, how many steps its body holds (a divisor of its extent).
     parallel:    share the outer loops between threads.
-    Returns the outermost loop of the reduction.
     """
     multiply_add, write = schedule.get_sblock(reduce), schedule.get_sblock(store)
     lanes = schedule.get_loops(write)[-1]
@@ -51,7 +50,6 @@ def accumulate_in_registers(
     for loop in init[len(init) - len(spatial) - 1 : -1]:
         schedule.unroll(loop)
     schedule.vectorize(init[-1])
-    return rolled[0]
 
 
 def schedule_rank(schedule: Schedule, block: Any) -> int:

@@ -12,14 +12,12 @@ Decisions:
     unroll:       steps of the reduction in the loop body; divides its length.
     panel:        how many block tiles share a sweep over the pixels. Their weights stay in the second
                   cache, and the tile of x stays in the first cache while it meets all of them.
-    prefetch:     ask for the next tile's inputs once in so many steps of the reduction; 0 never.
     threads:      how many share the tiles of a region, if its work pays for handing it over.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import attrs
 import numpy as np
@@ -34,7 +32,6 @@ from schedules.parallelism import worth_threads
 from schedules.register_blocking import accumulate_in_registers
 from schedules.template import Decisions, Kernel, ScheduleError, kernel_name, largest_divisor, tiles
 from schedules.workload import IndexedConv, Workload
-from schedules.x86 import prefetch
 from schedules.x86.register_tile import default_decisions
 
 KIND = "indexed_conv"
@@ -107,7 +104,7 @@ def _schedule_region(schedule: Schedule, region: Region, decisions: Decisions, c
     p_outer, p_inner = schedule.split(p, [None, region.pixels[2]])
     outer = [o_panel, p_outer, o_outer]
     schedule.reorder(*outer, p_inner, o_inner, v)
-    reduction = accumulate_in_registers(
+    accumulate_in_registers(
         schedule,
         f"multiply_add_{region.index}",
         f"store_{region.index}",
@@ -116,9 +113,6 @@ def _schedule_region(schedule: Schedule, region: Region, decisions: Decisions, c
         unroll=[decisions["unroll"]],
         parallel=worth_threads(cycles, decisions["threads"]),
     )
-    if decisions["prefetch"]:
-        period = max(1, decisions["prefetch"] // decisions["unroll"])
-        prefetch.mark(schedule, reduction, region.pixels[2], period)
 
 
 class IndexedConvTemplate:
@@ -156,10 +150,7 @@ class IndexedConvTemplate:
         }
         parts = list(regions(workload, decisions))
 
-        declared: dict[str, Any] = {}
-
         def body(buffers: Buffers) -> None:
-            declared.update(buffers)
             for region in parts:
                 _emit_region(workload, region, buffers)
 
@@ -175,7 +166,7 @@ class IndexedConvTemplate:
             name=kernel_name(KIND, shape, workload, decisions, epilogue.tag(workload.epilogue)),
             kind=KIND,
             workload=workload,
-            func=prefetch.insert(schedule.mod["main"], declared, pixels),
+            func=schedule.mod["main"],
             parameters=tuple(parameters),
             decisions=decisions,
             padded_pixels=pixels,

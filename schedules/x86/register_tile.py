@@ -114,8 +114,6 @@ def default_decisions(workload: IndexedConv, machine: MachineParameters, threads
     tile = min(costs, key=lambda tile: (costs[tile], tile.pixels))
     tile_bytes = tile.blocks * workload.lanes * workload.virtual_channels * 4
     whole_tiles = workload.blocks // tile.blocks
-    # At most: what taps share is counted again.
-    input_bytes = workload.pixels * workload.virtual_channels * 4
     # Weights that the second cache cannot hold anyway stream past each tile of x, which it then keeps.
     panel = machine.l2_bytes // 2 // tile_bytes or whole_tiles
     return {
@@ -123,6 +121,5 @@ def default_decisions(workload: IndexedConv, machine: MachineParameters, threads
         "block_tile": tile.blocks,
         "unroll": largest_divisor(workload.virtual_channels, _LARGEST_UNROLL),
         "panel": largest_divisor(whole_tiles, panel),
-        "prefetch": machine.cache_line // 4 if input_bytes > machine.l2_bytes // 2 else 0,
         "threads": threads,
     }

@@ -78,12 +78,6 @@ def test_defaults_keep_enough_independent_chains() -> None:
     assert decisions["block_tile"] >= machine.fma_latency * machine.fma_ports
 
 
-def test_prefetch_only_what_lies_beyond_the_caches() -> None:
-    machine = schedules.machine_of(AVX512)
-    assert default_decisions(IndexedConv(256, 4, 16, 3136), machine, 1)["prefetch"] == 16
-    assert default_decisions(IndexedConv(64, 4, 16, 64), machine, 1)["prefetch"] == 0
-
-
 def test_tiles_of_grouped_convolutions_use_one_table() -> None:
     machine = schedules.machine_of(AVX512)
     decisions = default_decisions(IndexedConv(72, 24, 16, 196, tables=12), machine, 1)
@@ -95,7 +89,7 @@ def test_names_are_stable_and_distinct() -> None:
     biased = IndexedConv(16, 2, 16, 49, epilogue=(EpilogueOp("add_vector"),))
     names = [schedules.build(w, AVX512).name for w in (workload, workload, biased)]
     names.append(schedules.build(workload, AVX2).name)
-    tile = {"pixel_tile": 3, "block_tile": 1, "unroll": 2, "panel": 1, "prefetch": 0, "threads": 1}
+    tile = {"pixel_tile": 3, "block_tile": 1, "unroll": 2, "panel": 1, "threads": 1}
     names.append(schedules.build(workload, AVX512, decisions=tile).name)
     assert names[0] == names[1]
     assert len(set(names)) == 4
@@ -104,7 +98,7 @@ def test_names_are_stable_and_distinct() -> None:
 
 def test_packed_weights_hold_each_weight_once() -> None:
     workload = IndexedConv(6, 7, 16, 49)
-    decisions = {"pixel_tile": 7, "block_tile": 3, "unroll": 2, "panel": 1, "prefetch": 0, "threads": 1}
+    decisions = {"pixel_tile": 7, "block_tile": 3, "unroll": 2, "panel": 1, "threads": 1}
     kernel = schedules.build(workload, AVX512, decisions=decisions)
     weights = np.arange(7 * 16 * 6, dtype=np.float32).reshape(7 * 16, 6)
     packed = schedules.pack_weights(kernel, weights)
@@ -141,7 +135,7 @@ def test_refusals_say_why(workload: IndexedConv, reason: str) -> None:
 
 
 def test_decisions_that_do_not_fit_are_refused() -> None:
-    decisions = {"pixel_tile": 7, "block_tile": 3, "unroll": 4, "panel": 1, "prefetch": 0, "threads": 1}
+    decisions = {"pixel_tile": 7, "block_tile": 3, "unroll": 4, "panel": 1, "threads": 1}
     with pytest.raises(schedules.ScheduleError, match="unroll 4"):
         schedules.build(IndexedConv(6, 7, 16, 49), AVX512, decisions=decisions)
 
