@@ -86,7 +86,9 @@ class ChannelView:
             reach += (window.kernel[axis] - 1) * window.dilation[axis]
             last = reach * self.stride[axis] + int(high[axis + 1])
             halos.append((max(0, -first), max(0, last - sizes[axis] + 1)))
-        batch = (max(0, -int(low[0])), max(0, int(high[0]) + self.plane[0] - self.extent.batch))
+        # of several clips, view and tensor have the same
+        longer = self.plane[0] - self.extent.batch
+        batch = (max(0, -int(low[0])), max(0, int(high[0]) + longer))
         self.memory.require(Halo(batch, halos[0], halos[1]))
 
     def bases(self) -> np.ndarray:

@@ -1,29 +1,41 @@
 """How one plane of a blocked tensor lies in the arena: rows, columns, lanes, and the halo around them.
 
-A blocked tensor is `[channel block][batch][row + halo][column + halo][lane]`. Every tensor of one
+A blocked tensor is `[channel block][batch + halo][row + halo][column + halo][lane]`. Every tensor of one
 network that has the same batch, rows, columns and lanes shares one `Geometry`, so that a pixel's
 offset does not depend on the tensor and an address is a sum: `base(channel) + offset(pixel)`.
+
+Where the batch is clips of video, a temporal shift stays inside a clip; then every clip has a halo of its
+own: `offset(n) = (n // clip) * (before + clip + after) + before + n % clip`, in batch elements.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import attrs
 import numpy as np
 
 Border = Literal["zero", "wrap", "edge"]
+Offset = TypeVar("Offset", int, np.ndarray[Any, Any])
 
 
 @attrs.frozen
 class Extent:
-    """What distinguishes planes: batch, rows and columns, the lanes of a block, and what its halo holds."""
+    """What distinguishes planes: batch, rows and columns, the lanes of a block, and what its halo holds.
+
+    clip: consecutive batch elements that share a halo along the batch; all of them by default.
+    """
 
     batch: int
     rows: int
     columns: int
     lanes: int
     border: Border = "zero"
+    clip: int = attrs.field(default=attrs.Factory(lambda self: self.batch, takes_self=True))
+
+    @property
+    def clips(self) -> int:
+        return self.batch // self.clip
 
 
 @attrs.frozen
@@ -73,19 +85,30 @@ class Geometry:
     @property
     def plane(self) -> int:
         """Elements one channel block takes, halo included."""
-        return (self.extent.batch + sum(self.halo.batch)) * self.batch_stride
+        return self.extent.clips * self._clip_size * self.batch_stride
+
+    @property
+    def _clip_size(self) -> int:
+        """Batch elements one clip takes, halo included."""
+        return self.extent.clip + sum(self.halo.batch)
 
     def offset(self, n: np.ndarray | int, y: np.ndarray | int, x: np.ndarray | int) -> np.ndarray:
-        """Element offset of pixel (n, y, x) from its plane's start; coordinates may lie in the halo."""
+        """Element offset of pixel (n, y, x) from its plane's start; coordinates may lie in the halo.
+
+        A halo between two clips has no n of its own: go there by a `displacement`.
+        """
+        clip = (np.asarray(n) // self.extent.clip).clip(0, self.extent.clips - 1)
+        frame = np.asarray(n) - clip * self.extent.clip
         return np.asarray(
-            (np.asarray(n) + self.halo.batch[0]) * self.batch_stride
+            (clip * self._clip_size + frame + self.halo.batch[0]) * self.batch_stride
             + (np.asarray(y) + self.halo.rows[0]) * self.row_stride
             + (np.asarray(x) + self.halo.columns[0]) * self.column_stride
         )
 
-    def displacement(self, dn: int, dy: int, dx: int) -> int:
+    def displacement(self, dn: Offset, dy: Offset, dx: Offset) -> Offset:
         """What moving by (dn, dy, dx) adds to an element offset."""
-        return dn * self.batch_stride + dy * self.row_stride + dx * self.column_stride
+        moved: Offset = dn * self.batch_stride + dy * self.row_stride + dx * self.column_stride
+        return moved
 
     def pixels(self, stride: tuple[int, int] = (1, 1), size: tuple[int, int] | None = None) -> np.ndarray:
         """Offsets of pixels (n, h * stride_y, w * stride_x), flattened in (n, h, w) order.

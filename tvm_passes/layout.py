@@ -10,23 +10,22 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from tvm.ir import Expr, GenericConst, IRModule, Tuple, TupleGetItem, Var
+import numpy as np
+from tvm.ir import IRModule, Tuple, TupleGetItem, Var
 
 from .anchor import Window
 from .apply_index_map import index_map_of
 from .channel_view import BlockView, ChannelView
 from .geometry import Border
 from .graph import Graph, Node
-from .index_map import as_4d
-from .lowering.context import LoweringError
 from .lowering.generic import is_view, legalize
 from .lowering.operands import Operand, choose_access
 from .lowering.steps import GenericStep, StageStep
 from .placement import Address, Blocked, Plain, natural_positions
-from .relax_values import constant_of, dtype_of, shape_of
+from .relax_values import dtype_of, shape_of
 from .stage import Operation, Read, Stage, stage_of
 from .tensors import Tensors
-from .translation import translation_of
+from .translation import Translation, translation_of
 
 
 class Planner:
@@ -106,22 +105,20 @@ class Planner:
         views: list[ChannelView | None],
     ) -> Blocked:
         """The result's tensor: channel-wise stages keep their input's blocks, others follow a residual."""
-        border = self.tensors.border_of(stage.result)
+        border, clip = self.tensors.border_of(stage.result), self.tensors.clips.get(stage.result)
+
+        def lay_out(positions: np.ndarray, count: int) -> Blocked:
+            return self.tensors.new_blocked(stage.name, extents, border, positions, count, clip=clip)
+
         if blocks is not None:
-            return self.tensors.new_blocked(
-                stage.name, extents, border, blocks.positions, len(blocks.blocks)
-            )
-        positions, count = natural_positions(channels, self.lanes)
-        output = self.tensors.new_blocked(stage.name, extents, border, positions, count)
+            return lay_out(blocks.positions, len(blocks.blocks))
+        output = lay_out(*natural_positions(channels, self.lanes))
         for view, operation in zip(views, stage.epilogue, strict=True):
             if view is None or operation.step.per_channel or choose_access(view, output) == "block":
                 continue
             followed = view.block_view()
             if followed is not None:
-                output = self.tensors.new_blocked(
-                    stage.name, extents, border, followed.positions, len(followed.blocks)
-                )
-                break
+                return lay_out(followed.positions, len(followed.blocks))
         return output
 
     def _operand(self, operation: Operation, view: ChannelView, output: Blocked) -> Operand:
@@ -140,9 +137,10 @@ class Planner:
     # --- looking ahead ----------------------------------------------------------------------
 
     def _note_wishes(self) -> None:
-        """Which border each tensor's halo should hold, and which inputs may stay planar."""
+        """Which border each tensor's halo should hold, around which clips; which inputs may stay planar."""
         borders: dict[Var, set[Border]] = defaultdict(set)
-        planar: dict[Var, bool] = {param: True for param in self.graph.params}
+        clips: dict[Var, set[int]] = defaultdict(set)
+        planar: dict[Var, bool] = dict.fromkeys(self.graph.params, True)
         for node in self.graph.nodes:
             stage = self.stages.get(node.var)
             if stage is None:
@@ -151,13 +149,17 @@ class Planner:
                 continue
             for read in (stage.read, *(o.read for o in stage.epilogue if o.read is not None)):
                 translation = None if read.map is None else translation_of(read.map)
-                border: Border = "zero" if isinstance(translation, str | None) else translation.border
+                if isinstance(translation, str | None):
+                    translation = Translation(())
                 moves = read.map is not None and not read.map.is_channels_only
-                if moves or stage.window.padded:
-                    for source in read.sources:
-                        borders[source].add(border)
+                for source in read.sources:
+                    if moves or stage.window.padded:
+                        borders[source].add(translation.border)
+                    if translation.moves_batch:
+                        clips[source].add(translation.clip or shape_of(source)[0])
                 stays_planar = read is stage.read and stage.kind == "convolution" and len(read.sources) == 1
                 for source in read.sources:
                     planar[source] = planar.get(source, False) and stays_planar
         self.tensors.borders = {var: next(iter(b)) for var, b in borders.items() if len(b) == 1}
+        self.tensors.clips = {var: next(iter(c)) for var, c in clips.items() if len(c) == 1}
         self.tensors.planar = {param for param in self.graph.params if planar[param]}

@@ -1,4 +1,4 @@
-"""The tensors of a program while it is planned: in which layouts each exists, and what was done to get there."""
+"""The tensors of a program while it is planned: in which layouts each exists, and the steps to get there."""
 
 from __future__ import annotations
 
@@ -45,9 +45,10 @@ class Tensors:
         self.maps: dict[Var, Read] = {}
         self.tuples: dict[Var, tuple[Expr, ...]] = {}
         self.borders: dict[Var, Border] = {}
+        self.clips: dict[Var, int] = {}
         self.planar: set[Var] = set()
         self.arena_bytes = 0
-        self._bordered: dict[tuple[Blocked, Border], Blocked] = {}
+        self._copies: dict[tuple[Blocked, Border, int], Blocked] = {}
         self._constants: dict[Expr, Plain] = {}
         self._pinned: set[Plain] = set()
 
@@ -63,10 +64,10 @@ class Tensors:
 
     def new_blocked(
         self, name: str, plane: tuple[int, int, int], border: Border, positions: np.ndarray, blocks: int,
-        lanes: int | None = None,
+        lanes: int | None = None, clip: int | None = None,
     ) -> Blocked:  # fmt: skip
         """A blocked tensor over a plane (N, H, W), not yet placed."""
-        extent = Extent(*plane, lanes or self.lanes, border)
+        extent = Extent(*plane, lanes or self.lanes, border, clip or plane[0])
         return Blocked(name, extent, positions, blocks, memory=self.memory(extent))
 
     def new_plain(self, var: Var) -> Plain:
@@ -111,7 +112,8 @@ class Tensors:
             lanes = 1 if var in self.planar else self.lanes
             positions, blocks = natural_positions(channels, lanes)
             plane = (n, rows, columns)
-            tensor = self.new_blocked(var.name, plane, self.border_of(var), positions, blocks, lanes)
+            border, clip = self.border_of(var), self.clips.get(var)
+            tensor = self.new_blocked(var.name, plane, border, positions, blocks, lanes, clip)
             self.append(PackStep(self.plain_of(var), tensor))
         self.define_blocked(var, tensor)
         return tensor
@@ -187,7 +189,11 @@ class Tensors:
         moves = not read.map.is_channels_only
         tensors = [self.blocked_of(source) for source in read.sources]
         if moves or len({t.extent for t in tensors}) > 1:
-            tensors = [self._with_border(t, translation.border) for t in tensors]
+            # who does not move along the batch reads nothing between clips
+            clip = tensors[0].extent.clip
+            if translation.moves_batch:
+                clip = translation.clip or read.map.output[0]
+            tensors = [self._with_halo(t, translation.border, clip) for t in tensors]
         zero = np.array([r is None for r in reads])
         source = np.array([-1 if r is None else r.source for r in reads], np.int64)
         channel = np.array([0 if r is None else r.channel for r in reads], np.int64)
@@ -214,20 +220,22 @@ class Tensors:
         self.append(RepackStep(view, copy))
         return copy, self.memory(copy.extent)
 
-    def _with_border(self, tensor: Blocked, border: Border) -> Blocked:
-        """The tensor, or a copy of it whose halo holds this border."""
-        if tensor.extent.border == border and tensor.extent.lanes in (1, self.lanes):
+    def _with_halo(self, tensor: Blocked, border: Border, clip: int) -> Blocked:
+        """The tensor, or a copy of it, with this border around every clip."""
+        e = tensor.extent
+        if (e.border, e.clip) == (border, clip) and e.lanes in (1, self.lanes):
             return tensor
-        if (tensor, border) not in self._bordered:
-            e = tensor.extent
+        key = (tensor, border, clip)
+        if key not in self._copies:
+            plane = (e.batch, e.rows, e.columns)
             copy = self.new_blocked(
-                tensor.name, (e.batch, e.rows, e.columns), border, tensor.positions, tensor.blocks, e.lanes
+                tensor.name, plane, border, tensor.positions, tensor.blocks, e.lanes, clip
             )
             self.append(RepackStep(ChannelView.whole(tensor, self.memory(e)), copy))
-            self._bordered[tensor, border] = copy
+            self._copies[key] = copy
             if border != "zero":
                 self.append(FillStep(copy))
-        return self._bordered[tensor, border]
+        return self._copies[key]
 
     # --- placing ----------------------------------------------------------------------------
 

@@ -1,7 +1,8 @@
 """Index maps in which every channel is one plane, moved: what a shift is, and what a halo can serve.
 
 `out[n, c, h, w] = source[n + dn, c', h*sy + dy, w*sx + dx]`, where a position outside the source reads
-0 (zero border), the other side (wrap, torch.roll) or the nearest element (edge).
+0 (zero border), the other side (wrap, torch.roll) or the nearest element (edge). Where the batch is clips
+of video and dn moves along time, the border is the clip's (TSM: Lin et al., ICCV 2019).
 """
 
 from __future__ import annotations
@@ -42,17 +43,29 @@ class ChannelTranslation:
 
 @attrs.frozen
 class Translation:
-    """channels: one entry per output channel, None for a channel of zeros; stride: (sy, sx), for all."""
+    """One move per channel; stride, border and clip are everybody's.
+
+    channels: one entry per output channel, None for a channel of zeros.
+    stride:   (sy, sx).
+    border:   what lies outside the source.
+    clip:     batch elements of a clip, which no dn leaves; None where the whole batch is one.
+    """
 
     channels: tuple[ChannelTranslation | None, ...]
     stride: tuple[int, int] = (1, 1)
     border: Border = "zero"
+    clip: int | None = None
+
+    @property
+    def moves_batch(self) -> bool:
+        """Some channel is read from another batch element."""
+        return any(read is not None and read.dn != 0 for read in self.channels)
 
     def index_map(self, sources: Sequence[Shape], output: Shape) -> IndexMap:
         """The index map of this translation between tensors of these shapes."""
         strides = (1, *self.stride)
         channels = tuple(
-            _pieces(read, strides, self.border, plane(sources[read.source]), plane(output)) if read else ()
+            _pieces(read, strides, self, plane(sources[read.source]), plane(output)) if read else ()
             for read in self.channels
         )
         return IndexMap(tuple(sources), output, channels)
@@ -68,13 +81,24 @@ def reads(extent: int, source_extent: int, offset: int, stride: int, border: Bor
     return np.where((position >= 0) & (position < source_extent), position, -1)
 
 
+def _reads(
+    output: Triple, source: Triple, offset: Triple, stride: Triple, border: Border, clip: int | None
+) -> list[npt.NDArray[np.int64]]:
+    """`reads` along n, h and w; those along n clip by clip."""
+    axes = [reads(output[a], source[a], offset[a], stride[a], border) for a in range(3)]
+    if clip is not None:
+        inside = reads(clip, clip, offset[0], stride[0], border)
+        starts = np.arange(0, output[0], clip)[:, None]
+        axes[0] = np.where(inside < 0, -1, starts + inside).reshape(-1)
+    return axes
+
+
 def _pieces(
-    read: ChannelTranslation, stride: Triple, border: Border, source: Triple, output: Triple
+    read: ChannelTranslation, stride: Triple, of: Translation, source: Triple, output: Triple
 ) -> ChannelMap:
     """The pieces of one translated channel: products of the runs along each axis."""
-    axes = [
-        _runs(reads(output[a], source[a], read.offset[a], stride[a], border), stride[a]) for a in range(3)
-    ]
+    found = _reads(output, source, read.offset, stride, of.border, of.clip)
+    axes = [_runs(positions, step) for positions, step in zip(found, stride, strict=True)]
     pieces = []
     for n, h, w in product(*axes):
         box = Box((n[0], h[0], w[0]), (n[1], h[1], w[1]))
@@ -96,12 +120,21 @@ def translation_of(index_map: IndexMap) -> Translation | str:
         return stride
     borders: tuple[Border, ...] = ("zero", "wrap", "edge")
     failures = []
-    for border in borders:
-        channels = _translate_all(index_map, stride, border)
+    for clip, border in product((None, *_possible_clips(index_map)), borders):
+        channels = _translate_all(index_map, stride, border, clip)
         if not isinstance(channels, str):
-            return Translation(channels, (stride[1], stride[2]), border)
+            return Translation(channels, (stride[1], stride[2]), border, clip)
         failures.append(channels)
     return failures[0]
+
+
+def _possible_clips(index_map: IndexMap) -> list[int]:
+    """The lengths a clip could have if some channel moves along the batch, in ascending order."""
+    batch = index_map.output[0]
+    stays = all(p.offset[0] == 0 and p.box.extents[0] == batch for m in index_map.channels for p in m)
+    if stays or any(source[0] != batch for source in index_map.sources):
+        return []
+    return [length for length in range(1, batch) if batch % length == 0]
 
 
 def _common_stride(index_map: IndexMap) -> Triple | str:
@@ -114,6 +147,8 @@ def _common_stride(index_map: IndexMap) -> Triple | str:
                     found[axis].add(piece.stride[axis])
     # stride 0 repeats an element at an edge border; on its own it is a broadcast
     strides = [s - {0} if len(s) > 1 else s for s in found]
+    # first and last frames of neighbouring clips can look like steps
+    strides[0] = {1} if 1 in found[0] else found[0]
     for several in strides:
         if len(several) > 1:
             return f"channels have different strides: {sorted(several)}"
@@ -124,7 +159,7 @@ def _common_stride(index_map: IndexMap) -> Triple | str:
 
 
 def _translate_all(
-    index_map: IndexMap, stride: Triple, border: Border
+    index_map: IndexMap, stride: Triple, border: Border, clip: int | None
 ) -> tuple[ChannelTranslation | None, ...] | str:
     channels: list[ChannelTranslation | None] = []
     known: dict[ChannelMap, ChannelTranslation | str] = {}
@@ -134,7 +169,7 @@ def _translate_all(
             continue
         shape = tuple(p.of(p.source, p.channel - pieces[0].channel) for p in pieces)
         if shape not in known:
-            known[shape] = _translate(index_map, shape, stride, border)
+            known[shape] = _translate(index_map, shape, stride, border, clip)
         read = known[shape]
         if isinstance(read, str):
             return f"channel {index} {read}"
@@ -144,38 +179,38 @@ def _translate_all(
 
 
 def _translate(
-    index_map: IndexMap, pieces: ChannelMap, stride: Triple, border: Border
+    index_map: IndexMap, pieces: ChannelMap, stride: Triple, border: Border, clip: int | None
 ) -> ChannelTranslation | str:
-    """One channel as a translation with this stride and border, or what keeps it from being one."""
+    """One channel as a translation with this stride, border and clip, or what keeps it from being one."""
     if len({(p.source, p.channel) for p in pieces}) > 1:
         return "is read from several channels"
     biggest = max(pieces, key=lambda p: p.box.volume)
     source, output = plane(index_map.sources[biggest.source]), plane(index_map.output)
-    if border == "zero" and len(pieces) > 1:
+    if border == "zero" and clip is None and len(pieces) > 1:
         return f"is {len(pieces)} boxes"
     offset = [biggest.offset[a] + biggest.box.start[a] * (biggest.stride[a] - stride[a]) for a in range(3)]
     if border == "wrap":
-        offset = [(o + e // 2) % e - e // 2 for o, e in zip(offset, source, strict=True)]
+        extents = (clip or source[0], source[1], source[2])
+        offset = [(o + e // 2) % e - e // 2 for o, e in zip(offset, extents, strict=True)]
     read = ChannelTranslation(biggest.source, biggest.channel, offset[0], offset[1], offset[2])
-    if border == "zero":
+    if border == "zero" and clip is None:
         box = preimage(Box.whole(source), read.offset, stride, Box.whole(output))
         return (
             read
-            if box == biggest.box
+            if box == biggest.box and biggest.normalized().stride[0] == 1
             else "is cut to rows or columns that a zero halo would not cut: "
             f"{biggest.box}, a zero halo gives {box}"
         )
-    wanted = [reads(output[a], source[a], offset[a], stride[a], border) for a in range(3)]
-    return (
-        read
-        if np.array_equal(_linear(wanted, source), _evaluate(pieces, source, output))
-        else (f"is no {border} of one plane")
-    )
+    wanted = _linear(_reads(output, source, read.offset, stride, border, clip), source)
+    same = np.array_equal(wanted, _evaluate(pieces, source, output))
+    return read if same else f"is no {border} of one plane"
 
 
 def _linear(axes: Sequence[npt.NDArray[np.int64]], source: Triple) -> npt.NDArray[np.int64]:
-    n, h, w = axes
-    return cast("npt.NDArray[np.int64]", (n[:, None, None] * source[1] + h[:, None]) * source[2] + w)
+    """The linear position of (n, h, w), -1 where one of them is."""
+    n, h, w = axes[0][:, None, None], axes[1][:, None], axes[2]
+    outside = (n < 0) | (h < 0) | (w < 0)
+    return cast("npt.NDArray[np.int64]", np.where(outside, -1, (n * source[1] + h) * source[2] + w))
 
 
 def _evaluate(pieces: ChannelMap, source: Triple, output: Triple) -> npt.NDArray[np.int64]:

@@ -49,9 +49,8 @@ def lower_window_pool(context: LoweringContext, step: StageStep, record: KernelR
     stage, view, blocks = step.stage, step.view, _blocks(step)
     n, _, rows, columns = stage.shape
     geometry, window = view.geometry, stage.window
-    kind = "avg" if stage.reduce == "avg" else "max"
     workload = WindowPool(
-        kind=kind,
+        kind="avg" if stage.reduce == "avg" else "max",
         blocks=step.output.blocks,
         lanes=step.output.extent.lanes,
         batch=n,

@@ -77,7 +77,7 @@ def lower_repack(context: LoweringContext, step: RepackStep, record: KernelRecor
 def lower_fill(context: LoweringContext, step: FillStep, record: KernelRecord) -> KernelCall | None:
     """The halo of one tensor from its own elements; None if nobody reads a halo."""
     geometry, extent = step.tensor.geometry, step.tensor.extent
-    sizes = (extent.batch, extent.rows, extent.columns)
+    sizes = (extent.clip, extent.rows, extent.columns)
     halos = (geometry.halo.batch, geometry.halo.rows, geometry.halo.columns)
     axes = [np.arange(-h[0], size + h[1]) for h, size in zip(halos, sizes, strict=True)]
     n, y, x = (a.reshape(-1) for a in np.meshgrid(*axes, indexing="ij"))
@@ -89,9 +89,11 @@ def lower_fill(context: LoweringContext, step: FillStep, record: KernelRecord) -
         source = [c % size for c, size in zip(target, sizes, strict=True)]
     else:
         source = [c.clip(0, size - 1) for c, size in zip(target, sizes, strict=True)]
+    clips = geometry.offset(np.arange(extent.clips) * extent.clip, 0, 0)[:, None]
+    reads, writes = ((clips + geometry.displacement(*pixel)).reshape(-1) for pixel in (source, target))
     blocks = _blocks(step.tensor)
-    workload = Elementwise(len(blocks), extent.lanes, len(target[0]))
-    tables = {"xb": blocks, "xp": geometry.offset(*source), "yo": blocks, "yp": geometry.offset(*target)}
+    workload = Elementwise(len(blocks), extent.lanes, len(reads))
+    tables = {"xb": blocks, "xp": reads, "yo": blocks, "yp": writes}
     return _copy(context, workload, ARENA, ARENA, tables, record)
 
 

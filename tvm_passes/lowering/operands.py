@@ -9,9 +9,9 @@ import numpy as np
 
 from schedules.workload import Access, Epilogue
 
+from ..anchor import Window
 from ..channel_view import ChannelView
 from ..placement import Address, Blocked
-from ..anchor import Window
 from ..stage import Operation
 from .context import ARENA, LoweringContext
 

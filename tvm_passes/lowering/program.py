@@ -57,31 +57,28 @@ def _entry(
     inputs: Sequence[TensorType],
     outputs: Sequence[TensorType],
 ) -> tirx.PrimFunc:
-    with IRBuilder() as builder:
-        with T.prim_func(False, s_tir=True):
-            T.func_name(ENTRY)
-            T.func_attr({"global_symbol": ENTRY, "tirx.noalias": True})
-            arena = _parameter("arena", TensorType((arena_bytes,), "uint8"))
-            constants = _parameter("constants", TensorType((constant_bytes,), "uint8"))
-            ins = [_parameter(f"input{i}", t) for i, t in enumerate(inputs)]
-            outs = [_parameter(f"output{i}", t) for i, t in enumerate(outputs)]
-            first, last = T.arg("first", T.int32()), T.arg("last", T.int32())
+    with IRBuilder() as builder, T.prim_func(False, s_tir=True):
+        T.func_name(ENTRY)
+        T.func_attr({"global_symbol": ENTRY, "tirx.noalias": True})
+        arena = _parameter("arena", TensorType((arena_bytes,), "uint8"))
+        constants = _parameter("constants", TensorType((constant_bytes,), "uint8"))
+        ins = [_parameter(f"input{i}", t) for i, t in enumerate(inputs)]
+        outs = [_parameter(f"output{i}", t) for i, t in enumerate(outputs)]
+        first, last = T.arg("first", T.int32()), T.arg("last", T.int32())
 
-            def pointer(address: Address) -> Any:
-                if address.region in ("arena", "constants"):
-                    memory = arena if address.region == "arena" else constants
-                    return T.address_of(memory[tirx.IntImm("int64", address.offset)])
-                tensor = (ins if address.region == "input" else outs)[address.index]
-                return T.address_of(tensor[tuple(tirx.IntImm("int64", 0) for _ in tensor.shape)])
+        def pointer(address: Address) -> Any:
+            if address.region in ("arena", "constants"):
+                memory = arena if address.region == "arena" else constants
+                return T.address_of(memory[tirx.IntImm("int64", address.offset)])
+            tensor = (ins if address.region == "input" else outs)[address.index]
+            return T.address_of(tensor[tuple(tirx.IntImm("int64", 0) for _ in tensor.shape)])
 
-            for number, call in enumerate(calls):
-                with T.If(tirx.all(first <= number, number < last)):
-                    with T.Then():
-                        arguments = [pointer(address) for address in call.arguments]
-                        T.evaluate(tvm.ir.Call(symbols[call.symbol], arguments, ret_ty="int32"))
+        for number, call in enumerate(calls):
+            with T.If(tirx.all(first <= number, number < last)), T.Then():
+                arguments = [pointer(address) for address in call.arguments]
+                T.evaluate(tvm.ir.Call(symbols[call.symbol], arguments, ret_ty="int32"))
     return builder.get()
 
 
 def _parameter(name: str, tensor: TensorType) -> Any:
-    buffer = T.arg(name, T.buffer(tuple(tirx.IntImm("int64", d) for d in tensor.shape), tensor.dtype))
-    return buffer
+    return T.arg(name, T.buffer(tuple(tirx.IntImm("int64", d) for d in tensor.shape), tensor.dtype))
