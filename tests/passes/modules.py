@@ -1,4 +1,4 @@
-"""Small Relax modules for the tests of passes: how they are written, what they compute, what they compile to."""
+"""Small Relax modules for the tests of passes: writing, running and compiling them."""
 
 from __future__ import annotations
 

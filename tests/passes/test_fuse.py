@@ -31,7 +31,7 @@ W, DEPTHWISE = values(8, 4, 3, 3), values(4, 1, 3, 3)
 @I.ir_module
 class Pooled:
     @R.function
-    def main(x: R.Tensor((2, 4, 6, 6), "float32"), r: R.Tensor((2, 4, 3, 3), "float32")):
+    def main(x: R.Tensor((2, 4, 6, 6), "float32"), r: R.Tensor((2, 4, 3, 3), "float32")):  # noqa: N805
         with R.dataflow():
             pooled = R.nn.max_pool2d(x, (2, 2), (2, 2))
             total = R.add(r, pooled)
@@ -44,7 +44,7 @@ class Pooled:
 @I.ir_module
 class PooledStage:
     @R.function
-    def main(x: R.Tensor((2, 4, 6, 6), "float32"), r: R.Tensor((2, 4, 3, 3), "float32")):
+    def main(x: R.Tensor((2, 4, 6, 6), "float32"), r: R.Tensor((2, 4, 3, 3), "float32")):  # noqa: N805
         cls = PooledStage
         with R.dataflow():
             act = cls.stage_0(x, r)
@@ -53,9 +53,7 @@ class PooledStage:
         return out
 
     @R.function(private=True)
-    def stage_0(x: R.Tensor((2, 4, 6, 6), "float32"), r: R.Tensor((2, 4, 3, 3), "float32")) -> R.Tensor(
-        (2, 4, 3, 3), "float32"
-    ):
+    def stage_0(x: R.Tensor((2, 4, 6, 6), "float32"), r: R.Tensor((2, 4, 3, 3), "float32")):  # noqa: N805
         R.func_attr({"Composite": "shiftc.stage"})
         with R.dataflow():
             pooled = R.nn.max_pool2d(x, (2, 2), (2, 2))

@@ -144,6 +144,32 @@ def _movement_that_nothing_folds(emit, x):
     )
 
 
+def _channels_of_zeros(emit, x):
+    """Kernels that read every channel read zeros where a map has none."""
+    y = emit(conv(x, weight(12, 12, 1, 1)))
+    padded = gathered([SHAPE], [(0, c) if c % 3 else None for c in range(12)])
+    gate = emit(op.sigmoid(emit(op.mean(y, [2, 3], keepdims=True))))
+    gates = gathered([(2, 12, 1, 1)], [(0, c) if c % 3 else None for c in range(12)])
+    wide = emit(conv(y, weight(32, 12, 1, 1)))
+    half = gathered([(2, 32, 1, 1)], [None] * 16 + [(0, c) for c in range(16, 32)])
+    wide_gate = emit(op.sigmoid(emit(op.mean(wide, [2, 3], keepdims=True))))
+    return (
+        emit(op.multiply(wide, emit(through(half, wide_gate)))),
+        emit(op.sigmoid(emit(through(padded, y)))),
+        emit(conv(emit(through(padded, y)), weight(4, 6, 1, 1), groups=2)),
+        emit(op.subtract(emit(through(padded, y)), x)),
+        emit(op.multiply(y, emit(through(gates, gate)))),
+    )
+
+
+def _map_of_an_input_and_a_result(emit, x):
+    """No stage reads the map: what it reads is blocked alike nevertheless."""
+    y = emit(op.nn.softmax(x))
+    both = gathered([SHAPE, SHAPE], [(c % 2, c // 2) for c in range(24)])
+    joined = emit(through(both, y, x))
+    return emit(op.nn.softmax(joined)), joined
+
+
 def _matrices(emit, x):
     rows = emit(op.reshape(emit(op.nn.relu(emit(conv(x, weight(3, 12, 1, 1))))), (2, 105)))
     hidden = emit(op.nn.relu(emit(op.add(emit(op.matmul(rows, const(weight(105, 33)))), const(weight(33))))))
@@ -178,6 +204,8 @@ NETWORKS = [
     _channels,
     _strides_and_batches,
     _movement_that_nothing_folds,
+    _channels_of_zeros,
+    _map_of_an_input_and_a_result,
     _matrices,
     _generic_operators,
     _inputs_as_they_are,
@@ -266,5 +294,5 @@ def test_steps_can_be_run_in_ranges() -> None:
 
 def test_an_operator_without_a_kernel_is_named() -> None:
     mod = module([(2, 3)], lambda emit, x: emit(op.sort(x)))
-    with pytest.raises(LoweringError, match="no kernel for the operator relax.sort"):
+    with pytest.raises(LoweringError, match=r"no kernel for the operator relax\.sort"):
         lower(mod, HOST, 1, {})
