@@ -12,8 +12,9 @@ from schedules.workload import Depthwise, IndexedConv, Workload
 from schedules.x86 import depthwise, indexed_conv
 from schedules.x86.depthwise import DepthwiseTemplate
 from schedules.x86.elementwise import ElementwiseTemplate
+from schedules.x86.global_pool import GlobalPoolTemplate
 from schedules.x86.indexed_conv import IndexedConvTemplate
-from schedules.x86.pool import GlobalPoolTemplate, WindowPoolTemplate
+from schedules.x86.window_pool import WindowPoolTemplate
 
 TEMPLATES: tuple[Template, ...] = (
     IndexedConvTemplate(),

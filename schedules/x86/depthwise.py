@@ -21,6 +21,7 @@ from tvm.s_tir import Schedule
 from tvm.tirx.script import builder as T
 
 from schedules import epilogue
+from schedules.applicability import refusal
 from schedules.emit import UNBOUNDED, Buffers, address, emit
 from schedules.machine import MachineParameters
 from schedules.parallelism import worth_threads
@@ -75,11 +76,7 @@ class DepthwiseTemplate:
     kind = KIND
 
     def applies(self, workload: Workload, machine: MachineParameters) -> str | None:
-        if not isinstance(workload, Depthwise):
-            return "not a depthwise convolution"
-        if workload.dtype != "float32":
-            return f"dtype {workload.dtype}, only float32 is scheduled"
-        return epilogue.refusal(workload.epilogue)
+        return refusal(workload, Depthwise, "a depthwise convolution")
 
     def defaults(self, workload: Depthwise, machine: MachineParameters, threads: int) -> Decisions:
         registers = machine.vector_registers * machine.lanes // max(workload.lanes, machine.lanes)

@@ -16,6 +16,7 @@ from tvm.s_tir import Schedule
 from tvm.tirx.script import builder as T
 
 from schedules import epilogue
+from schedules.applicability import refusal
 from schedules.emit import UNBOUNDED, Buffers, address, emit
 from schedules.machine import MachineParameters
 from schedules.parallelism import worth_threads
@@ -50,13 +51,9 @@ class ElementwiseTemplate:
     kind = KIND
 
     def applies(self, workload: Workload, machine: MachineParameters) -> str | None:
-        if not isinstance(workload, Elementwise):
-            return "not an element-wise workload"
-        if workload.dtype != "float32":
-            return f"dtype {workload.dtype}, only float32 is scheduled"
-        if workload.access not in ("block", "lane"):
+        if isinstance(workload, Elementwise) and workload.access not in ("block", "lane"):
             return f"access '{workload.access}' of the input"
-        return epilogue.refusal(workload.epilogue)
+        return refusal(workload, Elementwise, "an element-wise workload")
 
     def defaults(self, workload: Elementwise, machine: MachineParameters, threads: int) -> Decisions:
         planar = workload.lanes == 1

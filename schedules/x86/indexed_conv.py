@@ -26,6 +26,7 @@ from tvm.s_tir import Schedule
 from tvm.tirx.script import builder as T
 
 from schedules import epilogue
+from schedules.applicability import refusal
 from schedules.emit import UNBOUNDED, Buffers, address, emit
 from schedules.machine import MachineParameters
 from schedules.parallelism import worth_threads
@@ -121,13 +122,9 @@ class IndexedConvTemplate:
     kind = KIND
 
     def applies(self, workload: Workload, machine: MachineParameters) -> str | None:
-        if not isinstance(workload, IndexedConv):
-            return "not an indexed convolution"
-        if workload.dtype != "float32":
-            return f"dtype {workload.dtype}, only float32 is scheduled"
-        if workload.blocks % workload.tables:
+        if isinstance(workload, IndexedConv) and workload.blocks % workload.tables:
             return f"{workload.blocks} blocks do not share {workload.tables} tables evenly"
-        return epilogue.refusal(workload.epilogue)
+        return refusal(workload, IndexedConv, "an indexed convolution")
 
     def defaults(self, workload: IndexedConv, machine: MachineParameters, threads: int) -> Decisions:
         return default_decisions(workload, machine, threads)

@@ -1,0 +1,120 @@
+"""Pooling of windows over blocked channels, lane by lane.
+
+    y[yo[o] + yp[n, h, w] + v] = epilogue(reduce_{i,j} x[xo[o] + xn[n] + row[h, i] + col[w, j] + v])
+
+For an average the terms carry `row_weight[h, i] * col_weight[w, j]`.
+
+Decisions:
+    tile:    output columns accumulated together.
+    unroll:  taps of a window's row in the loop body.
+    threads: how many share the work, if it pays for handing it over.
+"""
+
+from __future__ import annotations
+
+from tvm.s_tir import Schedule
+from tvm.tirx.script import builder as T
+
+from schedules import epilogue
+from schedules.applicability import refusal
+from schedules.emit import UNBOUNDED, Buffers, address, emit
+from schedules.machine import MachineParameters
+from schedules.parallelism import worth_threads
+from schedules.register_blocking import accumulate_in_registers
+from schedules.template import Decisions, Kernel, kernel_name, largest_divisor, tiles
+from schedules.workload import WindowPool, Workload
+from schedules.x86.pooling import combine, identity
+
+Run = tuple[int, int, int]
+
+_COLUMN_TILE = 4
+
+
+def _emit_window(workload: WindowPool, index: int, run: Run, buffers: Buffers) -> None:
+    first, columns, _ = run
+    shape = (workload.blocks, workload.batch, workload.rows, columns, workload.lanes)
+    taps = (workload.row_taps, workload.column_taps)
+    accumulator = T.sblock_alloc_buffer(shape, "float32")
+    with T.grid(*shape, *taps) as loops, T.sblock(f"reduce_{index}"):
+        o, n, h, w, v, i, j = T.axis.remap("SSSSSRR", list(loops))
+        with T.init():
+            T.buffer_store(accumulator, identity(workload.kind), [o, n, h, w, v])
+        row, column = h * workload.row_taps + i, (w + first) * workload.column_taps + j
+        plane = (buffers["xo"][o], buffers["xn"][n])
+        x = buffers["x"][address(*plane, buffers["row"][row], buffers["col"][column], v)]
+        if workload.kind == "avg":
+            x = x * (buffers["row_weight"][row] * buffers["col_weight"][column])
+        value = combine(workload.kind, accumulator[o, n, h, w, v], x)
+        T.buffer_store(accumulator, value, [o, n, h, w, v])
+    with T.grid(*shape) as loops, T.sblock(f"store_{index}"):
+        o, n, h, w, v = T.axis.remap("SSSSS", list(loops))
+        pixel = (n * workload.rows + h) * workload.columns + w + first
+        at = epilogue.Position(o, pixel, v, workload.lanes)
+        value = epilogue.apply(workload.epilogue, accumulator[o, n, h, w, v], buffers, at)
+        T.buffer_store(buffers["y"], value, [address(buffers["yo"][o], buffers["yp"][pixel], v)])
+
+
+class WindowPoolTemplate:
+    """See the module's docstring."""
+
+    kind = "window_pool"
+
+    def applies(self, workload: Workload, machine: MachineParameters) -> str | None:
+        return refusal(workload, WindowPool, "a window pool")
+
+    def defaults(self, workload: WindowPool, machine: MachineParameters, threads: int) -> Decisions:
+        return {
+            "tile": min(_COLUMN_TILE, workload.columns),
+            "unroll": largest_divisor(workload.column_taps, 4),
+            "threads": threads,
+        }
+
+    def schedule(self, workload: WindowPool, decisions: Decisions, machine: MachineParameters) -> Kernel:
+        blocks, lanes, batch = workload.blocks, workload.lanes, workload.batch
+        pixels = batch * workload.rows * workload.columns
+        row_taps, column_taps = workload.rows * workload.row_taps, workload.columns * workload.column_taps
+        average = workload.kind == "avg"
+        weights = {"row_weight": ("float32", row_taps), "col_weight": ("float32", column_taps)}
+        parameters = {
+            "x": ("float32", UNBOUNDED),
+            "xo": ("int32", blocks),
+            "xn": ("int32", batch),
+            "row": ("int32", row_taps),
+            "col": ("int32", column_taps),
+            **(weights if average else {}),
+            "yo": ("int32", blocks),
+            "yp": ("int32", pixels),
+            "y": ("float32", UNBOUNDED),
+            **epilogue.parameters(workload.epilogue, blocks, lanes, pixels),
+        }
+        runs = tiles(workload.columns, decisions["tile"])
+
+        def body(buffers: Buffers) -> None:
+            for index, run in enumerate(runs):
+                _emit_window(workload, index, run, buffers)
+
+        schedule = Schedule(emit(parameters, body))
+        for index, (_, count, tile) in enumerate(runs):
+            taps = workload.row_taps * workload.column_taps
+            cycles = blocks * lanes * batch * workload.rows * count * taps / machine.lanes
+            o, n, h, w, _ = schedule.get_loops(schedule.get_sblock(f"store_{index}"))
+            w_outer, w_inner = schedule.split(w, [None, tile])
+            accumulate_in_registers(
+                schedule,
+                f"reduce_{index}",
+                f"store_{index}",
+                outer=[o, n, h, w_outer],
+                tile=[w_inner],
+                unroll=[1, decisions["unroll"]],
+                parallel=worth_threads(cycles, decisions["threads"]),
+            )
+        shape = f"{workload.kind}_{workload.row_taps}x{workload.column_taps}x{blocks * lanes}x{pixels}"
+        return Kernel(
+            name=kernel_name(self.kind, shape, workload, decisions, epilogue.tag(workload.epilogue)),
+            kind=self.kind,
+            workload=workload,
+            func=schedule.mod["main"],
+            parameters=tuple(parameters),
+            decisions=decisions,
+            padded_pixels=pixels,
+        )
