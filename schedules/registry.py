@@ -51,8 +51,14 @@ def build(
     """
     template = template_of(workload, target)
     machine = machine_of(target)
+    defaults = template.defaults(workload, machine, threads)
     if decisions is None:
-        decisions = template.defaults(workload, machine, threads)
+        decisions = defaults
+    elif set(decisions) != set(defaults) or min(decisions.values()) < 1:
+        raise ScheduleError(
+            f"{template.kind} takes a number of at least 1 for each of {', '.join(sorted(defaults))}; "
+            f"got {dict(decisions)}"
+        )
     return template.schedule(workload, dict(decisions), machine)
 
 

@@ -134,6 +134,19 @@ def test_refusals_say_why(workload: IndexedConv, reason: str) -> None:
         schedules.build(workload, AVX512)
 
 
+@pytest.mark.parametrize(
+    "decisions",
+    [
+        {"pixel_tile": 7, "block_tile": 3},
+        {"pixel_tile": 0, "block_tile": 3, "unroll": 1, "panel": 1, "threads": 1},
+        {"pixel_tile": 7, "block_tile": 3, "unroll": 1, "panel": 1, "threads": 1, "colour": 1},
+    ],
+)
+def test_records_of_another_shape_are_refused(decisions: dict[str, int]) -> None:
+    with pytest.raises(schedules.ScheduleError, match="block_tile, panel, pixel_tile, threads, unroll"):
+        schedules.build(IndexedConv(6, 7, 16, 49), AVX512, decisions=decisions)
+
+
 def test_decisions_that_do_not_fit_are_refused() -> None:
     decisions = {"pixel_tile": 7, "block_tile": 3, "unroll": 4, "panel": 1, "threads": 1}
     with pytest.raises(schedules.ScheduleError, match="unroll 4"):
