@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import onnx
 import pytest
@@ -25,7 +23,9 @@ def _is_shift(weight: np.ndarray) -> bool:
 
 
 @pytest.fixture(scope="module", params=zoo.names())
-def compiled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Agreement]:
+def compiled(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, Agreement]:
     folder = tmp_path_factory.mktemp(request.param)
     onnx.save(zoo.build(request.param), folder / "model.onnx")
     return request.param, agreement(folder / "model.onnx", folder)

@@ -52,6 +52,11 @@ def export(model: Model, exporter: str, path: Path) -> None:
     module = randomize(model.build())
     inputs = example_inputs(model)
     arguments = tuple(inputs.values())
+    common: dict[str, Any] = {
+        "input_names": list(inputs),
+        "output_names": list(model.outputs),
+        "verbose": False,
+    }
     with torch.no_grad():
         if exporter == "dynamo":
             batch = torch.export.Dim("N")
@@ -59,12 +64,10 @@ def export(model: Model, exporter: str, path: Path) -> None:
                 module,
                 arguments,
                 path,
-                input_names=list(inputs),
-                output_names=list(model.outputs),
                 dynamo=True,
                 external_data=False,
                 dynamic_shapes={name: {0: batch} for name in inputs} if model.dynamic_batch else None,
-                verbose=False,
+                **common,
             )
         else:
             names = [*inputs, *model.outputs]
@@ -72,13 +75,11 @@ def export(model: Model, exporter: str, path: Path) -> None:
                 module,
                 arguments,
                 path,
-                input_names=list(inputs),
-                output_names=list(model.outputs),
                 dynamo=False,
                 dynamic_axes={name: {0: "N"} for name in names} if model.dynamic_batch else None,
                 custom_opsets={"shiftc": 1} if model.custom_op else None,
                 autograd_inlining=False,  # the custom operator's autograd function stays one node
-                verbose=False,
+                **common,
             )
     proto = onnx.load(path)
     strip(proto)

@@ -101,7 +101,7 @@ def _draw(name: str, tensor: torch.Tensor, generator: torch.Generator) -> torch.
     """Weights that keep activations near unit variance; norms with scales and means worth folding."""
     if name.endswith("running_var"):
         return 0.5 + torch.rand(tensor.shape, generator=generator)
-    if name.endswith("bias") or name.endswith("running_mean"):
+    if name.endswith(("bias", "running_mean")):
         return 0.2 * torch.randn(tensor.shape, generator=generator)
     if tensor.dim() > 1:
         fan_in = tensor[0].numel()
