@@ -36,6 +36,14 @@ def module(shapes: Sequence[tuple[int, ...]], body: Callable[..., Any]) -> IRMod
     return Graph.read(builder.get()).write(builder.get())
 
 
+def apply_rule(rule: Callable[[Graph], None], mod: IRModule) -> IRModule:
+    """The module after one rule of canonicalize."""
+    graph = Graph.read(mod)
+    rule(graph)
+    graph.remove_dead()
+    return graph.write(mod)
+
+
 def assert_same(actual: IRModule, expected: IRModule) -> None:
     """The modules are equal up to the names of variables."""
     relax.analysis.well_formed(actual)

@@ -1,20 +1,16 @@
 """Operators that change neither shape nor values are gone."""
 
+from functools import partial
+
 import pytest
 from tvm.relax import op
 
-from tests.passes.modules import assert_same, const, module, operators
+from tests.passes.modules import apply_rule, assert_same, const, module, operators
 from tvm_passes.canonicalize.drop_identities import drop_identities
-from tvm_passes.graph import Graph
 
 SHAPE = (1, 4, 3, 3)
 
-
-def dropped(mod):
-    graph = Graph.read(mod)
-    drop_identities(graph)
-    graph.remove_dead()
-    return graph.write(mod)
+dropped = partial(apply_rule, drop_identities)
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,14 @@
 """Batch normalisation with fixed statistics is a scale and an offset per channel."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from tvm import relax
 from tvm.ir import TupleGetItem
 from tvm.relax import op
 
-from tests.passes.modules import assert_same, channelwise, const, module, operators
+from tests.passes.modules import apply_rule, assert_same, channelwise, const, module, operators
 from tvm_passes.canonicalize.fold_batch_norm import fold_batch_norm
 from tvm_passes.graph import Graph
 from tvm_passes.verify import verify_same
@@ -14,12 +16,7 @@ from tvm_passes.verify import verify_same
 SHAPE = (2, 3, 4, 4)
 GAMMA, BETA, MEAN, VARIANCE = [2.0, -1.0, 0.5], [1.0, 2.0, 3.0], [0.5, 0.0, -2.0], [4.0, 16.0, 0.25]
 
-
-def folded(mod):
-    graph = Graph.read(mod)
-    fold_batch_norm(graph)
-    graph.remove_dead()
-    return graph.write(mod)
+folded = partial(apply_rule, fold_batch_norm)
 
 
 def normalised(emit, x, axis=1, statistics=(GAMMA, BETA, MEAN, VARIANCE), **attributes):

@@ -1,22 +1,19 @@
 """Operators on constants are computed when compiling."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from tvm import relax
 from tvm.relax import op
 
-from tests.passes.modules import assert_same, const, module, operators, values
+from tests.passes.modules import apply_rule, assert_same, const, module, operators, values
 from tvm_passes.canonicalize.fold_constants import fold_constants
 from tvm_passes.graph import Graph
 
 A, B = values(2, 3), values(2, 3, seed=1)
 
-
-def folded(mod):
-    graph = Graph.read(mod)
-    fold_constants(graph)
-    graph.remove_dead()
-    return graph.write(mod)
+folded = partial(apply_rule, fold_constants)
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,23 @@
 """Factors behind convolutions and matrix products are in their weights."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from tvm.relax import op
 
-from tests.passes.modules import assert_same, channelwise, const, conv, module, one_hot, operators, values
+from tests.passes.modules import (
+    apply_rule,
+    assert_same,
+    channelwise,
+    const,
+    conv,
+    module,
+    one_hot,
+    operators,
+    values,
+)
 from tvm_passes.canonicalize.fold_scale import fold_scale
-from tvm_passes.graph import Graph
 from tvm_passes.verify import verify_same
 
 SHAPE = (2, 4, 5, 5)
@@ -14,12 +25,7 @@ SCALE = np.array([2, 0.5, -1, 4, 0, 8], "float32")
 W, GROUPED, BIAS = values(6, 4, 3, 3), values(6, 2, 1, 1), values(1, 6, 1, 1)
 K = values(4, 6)
 
-
-def folded(mod):
-    graph = Graph.read(mod)
-    fold_scale(graph)
-    graph.remove_dead()
-    return graph.write(mod)
+folded = partial(apply_rule, fold_scale)
 
 
 def scaled(weight):

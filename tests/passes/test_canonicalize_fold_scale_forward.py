@@ -1,10 +1,22 @@
 """Factors and terms in front of convolutions and matrix products are in their weights."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from tvm.relax import op
 
-from tests.passes.modules import assert_same, channelwise, const, conv, module, one_hot, operators, values
+from tests.passes.modules import (
+    apply_rule,
+    assert_same,
+    channelwise,
+    const,
+    conv,
+    module,
+    one_hot,
+    operators,
+    values,
+)
 from tvm_passes.canonicalize import canonicalize
 from tvm_passes.canonicalize.fold_scale_forward import fold_scale_forward
 from tvm_passes.graph import Graph
@@ -16,12 +28,7 @@ POINTWISE, SQUARE, GROUPED = values(6, 4, 1, 1), values(6, 4, 3, 3), values(6, 2
 TAPS = [(0, 1), (1, 1), (2, 1), (1, 0)]
 SHIFT = one_hot(TAPS)
 
-
-def folded(mod):
-    graph = Graph.read(mod)
-    fold_scale_forward(graph)
-    graph.remove_dead()
-    return graph.write(mod)
+folded = partial(apply_rule, fold_scale_forward)
 
 
 def times(x):

@@ -1,14 +1,24 @@
 """The scale and bias that a BatchNorm left in a shift move into the convolutions that read it."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import pytest
 import tvm
-from tvm.ir import Expr, IRModule, Var
+from tvm.ir import Expr, Var
 from tvm.relax import op
 
-from tests.passes.modules import assert_same, channelwise, conv, module, one_hot, operators, values
+from tests.passes.modules import (
+    apply_rule,
+    assert_same,
+    channelwise,
+    conv,
+    module,
+    one_hot,
+    operators,
+    values,
+)
 from tvm_passes.canonicalize.move_scale_of_shift import move_scale_of_shift
 from tvm_passes.graph import Graph
 from tvm_passes.verify import verify_same
@@ -19,12 +29,7 @@ SCALE = (2.0, 1.0, -0.5, 4.0)
 BIAS = (1.0, 0.0, -2.0, 0.5)
 Emit = Callable[..., Var]
 
-
-def rewritten(mod: IRModule) -> IRModule:
-    graph = Graph.read(mod)
-    move_scale_of_shift(graph)
-    graph.remove_dead()
-    return graph.write(mod)
+rewritten = partial(apply_rule, move_scale_of_shift)
 
 
 def scaled_shift(emit: Emit, x: Var, bias: Sequence[float] | None = None) -> Expr:

@@ -1,21 +1,17 @@
 """A sum over a stack is a chain of additions."""
 
+from functools import partial
+
 import pytest
 from tvm.relax import op
 
-from tests.passes.modules import assert_same, module
+from tests.passes.modules import apply_rule, assert_same, module
 from tvm_passes.canonicalize.split_sums import split_sums
-from tvm_passes.graph import Graph
 from tvm_passes.verify import verify_same
 
 SHAPE = (1, 4, 3, 3)
 
-
-def split(mod):
-    graph = Graph.read(mod)
-    split_sums(graph)
-    graph.remove_dead()
-    return graph.write(mod)
+split = partial(apply_rule, split_sums)
 
 
 def test_sum_of_three() -> None:
