@@ -9,12 +9,9 @@ from .translation import Translation, translation_of
 
 def refuse_data(stage: Stage, index_map: IndexMap) -> str | None:
     """Why the stage's anchor cannot read its operand through the map; None if it can."""
-    translation = translation_of(index_map)
+    translation = _translation(index_map)
     if isinstance(translation, str):
-        return f"the map is not one translation per channel: {translation}"
-    planes = {plane(index_map.sources[r.source]) for r in translation.channels if r is not None}
-    if len(planes) > 1:
-        return f"its sources have different planes: {sorted(planes)}"
+        return translation
     if stage.kind == "convolution":
         if stage.window.padded and not index_map.is_channels_only:
             return "the convolution pads what it reads, and padding is not the map's border"
@@ -37,12 +34,20 @@ def _refuse_channelwise(stage: Stage, index_map: IndexMap, translation: Translat
 
 def refuse_operand(stage: Stage, index_map: IndexMap, per_channel: bool) -> str | None:
     """Why an element-wise operand of the epilogue cannot be read through the map; None if it can."""
+    translation = _translation(index_map)
+    if isinstance(translation, str):
+        return translation
+    if per_channel and not index_map.is_channels_only:
+        return "a factor per channel has no pixels to move"
+    return None
+
+
+def _translation(index_map: IndexMap) -> Translation | str:
+    """The map as a translation of sources with equal planes, or why it is none."""
     translation = translation_of(index_map)
     if isinstance(translation, str):
         return f"the map is not one translation per channel: {translation}"
     planes = {plane(index_map.sources[r.source]) for r in translation.channels if r is not None}
     if len(planes) > 1:
         return f"its sources have different planes: {sorted(planes)}"
-    if per_channel and not index_map.is_channels_only:
-        return "a factor per channel has no pixels to move"
-    return None
+    return translation
