@@ -13,8 +13,8 @@ help:
 	@echo "make test       the tests"
 	@echo "make test-slow  the tests that take minutes"
 	@echo "make bench      every network of the zoo beside its peers, into benchmarks/results"
-	@echo "make lint       ruff, mypy --strict, import contracts"
-	@echo "make format     ruff format"
+	@echo "make lint       ruff, its formatter, mypy --strict, import contracts"
+	@echo "make format     what ruff can mend"
 	@echo "make clean      remove what the other targets made"
 
 $(INSTALLED): pyproject.toml
