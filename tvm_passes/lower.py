@@ -14,6 +14,7 @@ import tvm
 from tvm.ir import IRModule
 
 import schedules
+from schedules.generic import schedule_generic
 
 from .compiled import KernelRecord
 from .graph import Graph
@@ -118,7 +119,7 @@ def _stage_bytes(step: StageStep) -> int:
 
 def _generic(context: LoweringContext, step: GenericStep, node_of_var: Mapping[str, str]) -> KernelCall:
     machine = schedules.machine_of(context.target)
-    func = schedules.schedule_generic(step.func, machine, context.threads)
+    func = schedule_generic(step.func, machine, context.threads)
     digest = hashlib.sha256(func.script().encode()).hexdigest()[:8]
     symbol = f"{step.operator.split('.')[-1]}_{digest}"
     tensors = (*step.inputs, *step.outputs)
