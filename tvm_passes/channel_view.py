@@ -73,9 +73,7 @@ class ChannelView:
     def require_halo(self, window: Window, rows: int, columns: int) -> None:
         """Make every element readable that a window over `rows` x `columns` outputs reads."""
         self.memory.needs_zeros |= self.has_zeros
-        if not (self.source >= 0).any():
-            return
-        used = self.offset[self.source >= 0]
+        used = self._displacements()
         low, high = used.min(axis=0), used.max(axis=0)
         pads = (window.padding[0], window.padding[1])
         outputs, sizes = (rows, columns), (self.extent.rows, self.extent.columns)
@@ -99,11 +97,16 @@ class ChannelView:
             of_tensor = self.source == index
             out[of_tensor] = tensor.channel_base(self.position[of_tensor])
         zero = self.source < 0
-        if zero.any():
-            out[zero] = self.memory.zero_base()
         strides = np.array([g.batch_stride, g.row_stride, g.column_stride], np.int64)
         out[~zero] += self.offset[~zero] @ strides
+        if zero.any():  # moved like a channel that is read: so its pixels, too, lie within the plane
+            out[zero] = self.memory.zero_base() + self._displacements()[0] @ strides
         return out
+
+    def _displacements(self) -> np.ndarray:
+        """The offsets of the channels that are read, int [C', 3]; (0, 0, 0) if none is."""
+        used = self.offset[self.source >= 0]
+        return used if len(used) else np.zeros((1, 3), np.int64)
 
     def pixels(self, window: Window, rows: int, columns: int) -> np.ndarray:
         """Element offset of every output pixel's first tap, without padding: int64 [N * rows * columns].

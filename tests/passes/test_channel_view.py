@@ -91,10 +91,12 @@ channels = st.lists(
 )  # fmt: skip
 
 
-@given(channels, st.tuples(st.integers(1, 2), st.integers(1, 2)), st.booleans())
-def test_a_translation_with_any_offsets(reads: list, stride: tuple[int, int], permuted: bool) -> None:
+@given(channels, st.tuples(*[st.integers(1, 2)] * 2), st.tuples(*[st.integers(0, 3)] * 2), st.booleans())
+def test_a_translation_with_any_offsets(
+    reads: list, stride: tuple[int, int], more: tuple[int, int], permuted: bool
+) -> None:
     """Displacements out of the plane read the halo's zeros, missing channels the plane of zeros."""
-    output = (BATCH, len(reads), -(-ROWS // stride[0]), -(-COLUMNS // stride[1]))
+    output = (BATCH, len(reads), -(-ROWS // stride[0]) + more[0], -(-COLUMNS // stride[1]) + more[1])
     index_map = Translation(tuple(reads), stride).index_map([SHAPE, SHAPE], output)
     assume(not isinstance(index_map.translation(), str))  # a single row is left, and the stride is lost
     memory = Memory(2, permuted)

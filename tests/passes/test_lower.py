@@ -153,7 +153,11 @@ def _channels_of_zeros(emit, x):
     wide = emit(conv(y, weight(32, 12, 1, 1)))
     half = gathered([(2, 32, 1, 1)], [None] * 16 + [(0, c) for c in range(16, 32)])
     wide_gate = emit(op.sigmoid(emit(op.mean(wide, [2, 3], keepdims=True))))
+    larger = Translation(
+        tuple(ChannelTranslation(0, c, 0, -2, -1) if c % 3 else None for c in range(12))
+    ).index_map([SHAPE], (2, 12, 9, 6))
     return (
+        emit(op.sigmoid(emit(through(larger, y)))),
         emit(op.multiply(wide, emit(through(half, wide_gate)))),
         emit(op.sigmoid(emit(through(padded, y)))),
         emit(conv(emit(through(padded, y)), weight(4, 6, 1, 1), groups=2)),
