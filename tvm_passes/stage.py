@@ -14,7 +14,8 @@ from tvm.ir import Call, Expr, GlobalVar, IRModule, Var
 
 from .anchor import Anchor, Window, anchor_of
 from .apply_index_map import index_map_of
-from .epilogue import EpilogueStep, head_step, match_step
+from .epilogue import head_step, match_step
+from .epilogue_step import EpilogueStep
 from .graph import Graph, Node
 from .index_map import IndexMap, Shape, as_4d
 from .relax_values import shape_of
