@@ -53,7 +53,10 @@ class PooledStage:
         return out
 
     @R.function(private=True)
-    def stage_0(x: R.Tensor((2, 4, 6, 6), "float32"), r: R.Tensor((2, 4, 3, 3), "float32")):  # noqa: N805
+    def stage_0(
+        x: R.Tensor((2, 4, 6, 6), "float32"),  # noqa: N805
+        r: R.Tensor((2, 4, 3, 3), "float32"),
+    ) -> R.Tensor((2, 4, 3, 3), "float32"):
         R.func_attr({"Composite": "shiftc.stage"})
         with R.dataflow():
             pooled = R.nn.max_pool2d(x, (2, 2), (2, 2))
