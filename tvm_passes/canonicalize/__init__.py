@@ -1,7 +1,8 @@
 """One form per operator: what later passes may rely on.
 
-Constants are computed, sums of many tensors are additions, normalisations with fixed statistics and
-scales are in the weights, shifts are free of them, and operators that change nothing are gone.
+Constants are computed, sums of many tensors are additions, linear layers are pointwise convolutions of
+planes, normalisations with fixed statistics and scales are in the weights, shifts are free of them, and
+operators that change nothing are gone.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from tvm.ir import IRModule
 
 from ..graph import Graph
+from .channels_first import channels_first
 from .drop_identities import drop_identities
 from .fold_batch_norm import fold_batch_norm
 from .fold_constants import fold_constants
@@ -22,6 +24,7 @@ RULES = (
     split_sums,
     drop_identities,
     fold_batch_norm,
+    channels_first,
     split_scaled_shift,
     fold_scale,
     fold_scale_forward,

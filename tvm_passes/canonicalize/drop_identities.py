@@ -19,7 +19,9 @@ _SHAPES = (
 
 
 def drop_identities(graph: Graph) -> None:
-    """Remove reshapes to the same shape, casts to the same type, inference dropout, x * 1, x + 0."""
+    """Remove reshapes to the same shape, permutes to the same order, casts to the same type, inference
+    dropout, x * 1, x + 0.
+    """
     uses = Uses(graph)
     values: dict[Var, Expr] = {}
     for node in graph.nodes:
@@ -39,6 +41,10 @@ def _unchanged(uses: Uses, node: Node) -> Expr | None:
         source = node.call.args[0]
         same = shape_of(source) == shape_of(node.var) and dtype_of(source) == dtype_of(node.var)
         return source if same else None
+    if node.op == "relax.permute_dims":
+        axes = node.call.attrs.axes
+        in_order = axes is not None and [int(a) for a in axes] == list(range(len(axes)))
+        return node.call.args[0] if in_order else None
     neutral = {"relax.multiply": 1.0, "relax.add": 0.0}.get(node.op)
     if neutral is None:
         return None

@@ -9,6 +9,7 @@ import numpy as np
 from tvm import relax
 from tvm.ir import TupleGetItem
 
+from ..array import Array
 from ..graph import Graph, Node
 from ..relax_values import constant_of, dtype_of, shape_of
 from ..uses import Uses
@@ -28,7 +29,7 @@ def fold_batch_norm(graph: Graph) -> None:
                 node.call = relax.op.add(scaled.var, offset)
 
 
-def _affine(norm: Node) -> tuple[np.ndarray, np.ndarray] | None:
+def _affine(norm: Node) -> tuple[Array, Array] | None:
     """Scale and offset, shaped to broadcast along the channel axis; None if a statistic is not constant."""
     statistics = [constant_of(arg) for arg in norm.call.args[1:5]]
     if any(s is None for s in statistics):

@@ -12,10 +12,11 @@ import numpy as np
 from tvm import relax
 from tvm.ir import Expr
 
+from ..array import Array
 from ..graph import Graph, Node
 from ..relax_values import constant_of, dtype_of, shape_of
 
-_ARITHMETIC: dict[str, Callable[..., np.ndarray]] = {
+_ARITHMETIC: dict[str, Callable[..., Array]] = {
     "relax.add": np.add,
     "relax.subtract": np.subtract,
     "relax.multiply": np.multiply,
@@ -54,7 +55,7 @@ def fold_constants(graph: Graph) -> None:
     graph.replace_all(values)
 
 
-def _evaluate(node: Node, arrays: list[np.ndarray]) -> np.ndarray | None:
+def _evaluate(node: Node, arrays: list[Array]) -> Array | None:
     if node.op in _RESHAPING:
         return arrays[0].reshape(shape_of(node.var))
     if node.op == "relax.permute_dims":

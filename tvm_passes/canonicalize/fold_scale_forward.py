@@ -13,10 +13,11 @@ import numpy as np
 from tvm import relax
 from tvm.ir import Call, Expr
 
+from ..array import Array
 from ..graph import Graph, Node
 from ..relax_values import shape_of
 from ..uses import Uses
-from .linear import Array, Linear, constant_operand, linear_of
+from .linear import Linear, constant_operand, linear_of
 
 
 def fold_scale_forward(graph: Graph) -> None:

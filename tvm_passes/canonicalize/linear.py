@@ -7,19 +7,16 @@ Here is how; the rules say when.
 
 from __future__ import annotations
 
-from typing import Any
-
 import attrs
 import numpy as np
 import numpy.typing as npt
 from tvm import relax
 from tvm.ir import Call, Expr
 
+from ..array import Array
 from ..epilogue import channel_vector
 from ..graph import Node
 from ..relax_values import constant_of, shape_of
-
-Array = npt.NDArray[Any]
 
 
 @attrs.frozen(eq=False)
