@@ -8,6 +8,7 @@ import attrs
 import numpy as np
 from tvm.ir import Expr
 
+from .array import Array
 from .graph import Node
 from .relax_values import constant_of, dtype_of, shape_of
 
@@ -34,7 +35,7 @@ class Anchor:
     data: Expr
     window: Window = Window()
     groups: int = 1
-    weight: np.ndarray | None = None
+    weight: Array | None = None
     reduce: str = "max"
     count_include_pad: bool = False
 

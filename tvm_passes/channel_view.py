@@ -10,6 +10,7 @@ import attrs
 import numpy as np
 
 from .anchor import Window
+from .array import Array
 from .geometry import Extent, Geometry, Halo
 from .placement import Blocked, BlockedMemory
 
@@ -28,9 +29,9 @@ class ChannelView:
 
     tensors: tuple[Blocked, ...]
     memory: BlockedMemory
-    source: np.ndarray
-    position: np.ndarray
-    offset: np.ndarray
+    source: Array
+    position: Array
+    offset: Array
     stride: tuple[int, int]
     plane: tuple[int, int, int]
 
@@ -89,7 +90,7 @@ class ChannelView:
         batch = (max(0, -int(low[0])), max(0, int(high[0]) + longer))
         self.memory.require(Halo(batch, halos[0], halos[1]))
 
-    def bases(self) -> np.ndarray:
+    def bases(self) -> Array:
         """Element offset of every channel, its displacement included: int64 [C]."""
         g = self.geometry
         out = np.empty(self.channels, np.int64)
@@ -103,12 +104,12 @@ class ChannelView:
             out[zero] = self.memory.zero_base() + self._displacements()[0] @ strides
         return out
 
-    def _displacements(self) -> np.ndarray:
+    def _displacements(self) -> Array:
         """The offsets of the channels that are read, int [C', 3]; (0, 0, 0) if none is."""
         used = self.offset[self.source >= 0]
         return used if len(used) else np.zeros((1, 3), np.int64)
 
-    def pixels(self, window: Window, rows: int, columns: int) -> np.ndarray:
+    def pixels(self, window: Window, rows: int, columns: int) -> Array:
         """Element offset of every output pixel's first tap, without padding: int64 [N * rows * columns].
 
         Add `tap_offsets` for the taps; padding is in them.
@@ -119,7 +120,7 @@ class ChannelView:
         x = np.arange(columns)[None, None, :] * stride[1]
         return self.geometry.offset(n, y, x).reshape(-1).astype(np.int64)
 
-    def tap_offsets(self, window: Window) -> np.ndarray:
+    def tap_offsets(self, window: Window) -> Array:
         """What each tap (row-major) adds to a pixel's offset: int64 [kh * kw]."""
         dy = (np.arange(window.kernel[0]) * window.dilation[0] - window.padding[0]) * self.stride[0]
         dx = (np.arange(window.kernel[1]) * window.dilation[1] - window.padding[1]) * self.stride[1]
@@ -145,8 +146,8 @@ class BlockView:
     """Blocks of tensors, and where among them each logical channel lies (int [C])."""
 
     blocks: tuple[tuple[Blocked, int], ...]
-    positions: np.ndarray
+    positions: Array
 
-    def bases(self) -> np.ndarray:
+    def bases(self) -> Array:
         """Element offset of every block: int64 [blocks]."""
         return np.array([int(tensor.block_base(block)) for tensor, block in self.blocks], np.int64)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import attrs
-import numpy as np
 
+from .array import Array
 from .report import IndexMapRecord
 
 
@@ -42,7 +42,7 @@ class Compiled:
     """
 
     library: Any
-    constants: np.ndarray
+    constants: Array
     arena_bytes: int
     steps: tuple[KernelRecord, ...]
     index_maps: tuple[IndexMapRecord, ...]

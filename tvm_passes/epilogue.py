@@ -15,6 +15,7 @@ from tvm.ir import Var
 
 from schedules.workload import EpilogueOp
 
+from .array import Array
 from .composite_activation import match_composite
 from .epilogue_step import EpilogueStep, clip_bounds
 from .node import Node
@@ -152,7 +153,7 @@ def _binary(node: Node, value: Var) -> EpilogueStep | str:
 
 
 def _with_constant(
-    node: Node, kind: str, constant: np.ndarray, swapped: bool, shape: tuple[int, ...]
+    node: Node, kind: str, constant: Array, swapped: bool, shape: tuple[int, ...]
 ) -> EpilogueStep | str:
     if swapped and kind not in _SWAPPABLE:
         return f"{node.op} with a constant on its left"
@@ -175,7 +176,7 @@ def _with_constant(
     return EpilogueStep(EpilogueOp(f"{kind}_vector"), (node,), node.var, vector=vector)
 
 
-def channel_vector(constant: np.ndarray, shape: tuple[int, ...], channel_axis: int = 1) -> np.ndarray | None:
+def channel_vector(constant: Array, shape: tuple[int, ...], channel_axis: int = 1) -> Array | None:
     """The constant as one number per channel of a tensor, or None where it varies along other axes."""
     rank = len(shape)
     if channel_axis >= rank or constant.ndim > rank:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 
 import attrs
-import numpy as np
 from tvm.ir import Expr, Var
 
 from schedules.workload import EpilogueOp
 
+from .array import Array
 from .node import Node
 from .relax_values import scalar_of
 
@@ -27,7 +27,7 @@ class EpilogueStep:
     op: EpilogueOp
     nodes: tuple[Node, ...]
     result: Var
-    vector: np.ndarray | None = None
+    vector: Array | None = None
     operand: Expr | None = None
     per_channel: bool = False
 

@@ -10,13 +10,15 @@ own: `offset(n) = (n // clip) * (before + clip + after) + before + n % clip`, in
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import attrs
 import numpy as np
 
+from .array import Array
+
 Border = Literal["zero", "wrap", "edge"]
-Offset = TypeVar("Offset", int, np.ndarray[Any, Any])
+Offset = TypeVar("Offset", int, Array)
 
 
 @attrs.frozen
@@ -92,7 +94,7 @@ class Geometry:
         """Batch elements one clip takes, halo included."""
         return self.extent.clip + sum(self.halo.batch)
 
-    def offset(self, n: np.ndarray | int, y: np.ndarray | int, x: np.ndarray | int) -> np.ndarray:
+    def offset(self, n: Array | int, y: Array | int, x: Array | int) -> Array:
         """Element offset of pixel (n, y, x) from its plane's start; coordinates may lie in the halo.
 
         A halo between two clips has no n of its own: go there by a `displacement`.
@@ -110,7 +112,7 @@ class Geometry:
         moved: Offset = dn * self.batch_stride + dy * self.row_stride + dx * self.column_stride
         return moved
 
-    def pixels(self, stride: tuple[int, int] = (1, 1), size: tuple[int, int] | None = None) -> np.ndarray:
+    def pixels(self, stride: tuple[int, int] = (1, 1), size: tuple[int, int] | None = None) -> Array:
         """Offsets of pixels (n, h * stride_y, w * stride_x), flattened in (n, h, w) order.
 
         size: how many rows and columns are walked; by default the whole plane at that stride.

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-import numpy as np
 from tvm.ir import IRModule, Tuple, TupleGetItem, Var
 
 from .anchor import Window
 from .apply_index_map import index_map_of
+from .array import Array
 from .channel_view import BlockView, ChannelView
 from .geometry import Border
 from .graph import Graph, Node
@@ -107,7 +107,7 @@ class Planner:
         """The result's tensor: channel-wise stages keep their input's blocks, others follow a residual."""
         border, clip = self.tensors.border_of(stage.result), self.tensors.clips.get(stage.result)
 
-        def lay_out(positions: np.ndarray, count: int) -> Blocked:
+        def lay_out(positions: Array, count: int) -> Blocked:
             return self.tensors.new_blocked(stage.name, extents, border, positions, count, clip=clip)
 
         if blocks is not None:

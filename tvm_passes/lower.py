@@ -16,6 +16,7 @@ from tvm.ir import IRModule
 import schedules
 from schedules.generic import schedule_generic
 
+from .array import Array
 from .compiled import KernelRecord
 from .graph import Graph
 from .layout import Planner
@@ -57,7 +58,7 @@ class Lowered:
     """The program as TIR, its constants, and what each step is."""
 
     module: IRModule
-    constants: np.ndarray
+    constants: Array
     arena_bytes: int
     steps: tuple[KernelRecord, ...]
 
@@ -86,9 +87,7 @@ def _call(context: LoweringContext, step: Step, node_of_var: Mapping[str, str]) 
         kind, lower_stage = _STAGE_KINDS[step.stage.kind]
         names = dict.fromkeys(node_of_var.get(name, name) for name in step.stage.operators)
         moves_only = kind == "elementwise" and not step.stage.epilogue
-        record = KernelRecord(
-            "", kind, moves_only, step.stage.macs, _stage_bytes(step), " + ".join(names)
-        )
+        record = KernelRecord("", kind, moves_only, step.stage.macs, _stage_bytes(step), " + ".join(names))
         return lower_stage(context, step, record)
     if isinstance(step, GenericStep):
         return _generic(context, step, node_of_var)

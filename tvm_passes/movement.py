@@ -16,9 +16,10 @@ import tvm
 from tvm.ir import Call, Expr, GenericConst, TupleGetItem, Var
 
 from . import movement_by_index, movement_by_shape  # noqa: F401  (they fill the table)
+from .array import Array
 from .graph import Graph, Node
 from .movement_table import MOVES, static_shape
-from .movement_tir import Array, NotMovementError, run_prim_func
+from .movement_tir import NotMovementError, run_prim_func
 
 Result = Array | list[Array]
 

@@ -9,8 +9,9 @@ import numpy as np
 from tvm.ir import Call
 
 from .apply_index_map import index_map_of
+from .array import Array
 from .movement_table import Apply, Constant, Plan, ints, moves, static_shape
-from .movement_tir import Array, NotMovementError
+from .movement_tir import NotMovementError
 
 
 @moves("relax.take")

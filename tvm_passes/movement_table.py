@@ -12,7 +12,8 @@ from typing import Any
 from tvm.ir import Call, Expr, Tuple
 from tvm.tirx import IntImm
 
-from .movement_tir import Array, NotMovementError
+from .array import Array
+from .movement_tir import NotMovementError
 
 Constant = Callable[[Expr], Array]
 Apply = Callable[[Sequence[Any]], Any]

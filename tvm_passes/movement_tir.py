@@ -12,14 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import tvm
 from tvm.ir import Call, Expr, TensorLoad, Var
 from tvm.ir.prim import expr as prim
 from tvm.s_tir.stmt import SBlockRealize
 from tvm.tirx.stmt import BufferStore, For, SeqStmt, Stmt
 
-Array = npt.NDArray[Any]
+from .array import Array
 
 
 class NotMovementError(Exception):
@@ -27,7 +26,8 @@ class NotMovementError(Exception):
 
 
 def _truncated_division(a: Array, b: Array) -> Array:
-    return np.trunc(np.divide(a, b)).astype(np.int64)
+    truncated: Array = np.trunc(np.divide(a, b))
+    return truncated.astype(np.int64)
 
 
 _BINARY: dict[type, Callable[[Any, Any], Any]] = {

@@ -7,6 +7,7 @@ from typing import Literal
 import attrs
 import numpy as np
 
+from .array import Array
 from .geometry import Extent, Geometry, Halo
 
 Region = Literal["arena", "constants", "input", "output"]
@@ -34,7 +35,7 @@ class Blocked:
 
     name: str
     extent: Extent
-    positions: np.ndarray
+    positions: Array
     blocks: int
     first_plane: int | None = None
     memory: BlockedMemory | None = None
@@ -48,12 +49,12 @@ class Blocked:
         assert self.memory is not None
         return self.memory.geometry
 
-    def block_base(self, block: np.ndarray | int) -> np.ndarray:
+    def block_base(self, block: Array | int) -> Array:
         """Element offset in the arena of a channel block's plane."""
         assert self.memory is not None and self.first_plane is not None
         return np.asarray(self.memory.base + (self.first_plane + np.asarray(block)) * self.geometry.plane)
 
-    def channel_base(self, position: np.ndarray | int) -> np.ndarray:
+    def channel_base(self, position: Array | int) -> Array:
         """Element offset in the arena of a position's plane and lane."""
         lanes = self.extent.lanes
         base = self.block_base(np.asarray(position) // lanes)
@@ -101,7 +102,7 @@ class Plain:
     shape: tuple[int, ...]
     dtype: str
     address: Address | None = None
-    value: np.ndarray | None = None
+    value: Array | None = None
     root: Plain | None = None
 
     @property
@@ -109,6 +110,6 @@ class Plain:
         return int(np.prod(self.shape, dtype=np.int64)) * np.dtype(self.dtype).itemsize
 
 
-def natural_positions(channels: int, lanes: int) -> tuple[np.ndarray, int]:
+def natural_positions(channels: int, lanes: int) -> tuple[Array, int]:
     """Channels in order, the last block padded: (positions, blocks)."""
     return np.arange(channels), -(-channels // lanes)

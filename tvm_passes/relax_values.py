@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import cast
 
-import numpy as np
 import tvm
+
+from .array import Array
 
 
 def shape_of(expr: tvm.ir.Expr) -> tuple[int, ...]:
@@ -21,10 +22,10 @@ def dtype_of(expr: tvm.ir.Expr) -> str:
     return str(expr.ty.dtype)
 
 
-def constant_of(expr: tvm.ir.Expr) -> np.ndarray | None:
+def constant_of(expr: tvm.ir.Expr) -> Array | None:
     """The array of a constant tensor, None for anything else."""
     if isinstance(expr, tvm.ir.GenericConst):
-        return cast(np.ndarray, expr.value.numpy())
+        return cast(Array, expr.value.numpy())
     return None
 
 

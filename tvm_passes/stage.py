@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 
 import attrs
-import numpy as np
 from tvm.ir import Call, Expr, GlobalVar, IRModule, Var
 
 from .anchor import Anchor, Window, anchor_of
 from .apply_index_map import index_map_of
+from .array import Array
 from .epilogue import head_step, match_step
 from .epilogue_step import EpilogueStep
 from .graph import Graph, Node
@@ -61,7 +61,7 @@ class Stage:
     result: Var
     operators: tuple[str, ...]
     groups: int = 1
-    weight: np.ndarray | None = None
+    weight: Array | None = None
     reduce: str = "max"
     count_include_pad: bool = False
     epilogue: tuple[Operation, ...] = ()

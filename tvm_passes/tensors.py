@@ -10,6 +10,7 @@ from tvm.ir import Expr, GenericConst, Var
 
 from .anchor import Window
 from .arena import Lifetime, allocate
+from .array import Array
 from .channel_view import ChannelView
 from .geometry import Border, Extent
 from .index_map import IndexMap, as_4d
@@ -63,7 +64,7 @@ class Tensors:
         return self.memories.setdefault(extent, BlockedMemory(extent))
 
     def new_blocked(
-        self, name: str, plane: tuple[int, int, int], border: Border, positions: np.ndarray, blocks: int,
+        self, name: str, plane: tuple[int, int, int], border: Border, positions: Array, blocks: int,
         lanes: int | None = None, clip: int | None = None,
     ) -> Blocked:  # fmt: skip
         """A blocked tensor over a plane (N, H, W), not yet placed."""
@@ -209,7 +210,7 @@ class Tensors:
         )
 
     def repacked(
-        self, view: ChannelView, positions: np.ndarray | None = None, blocks: int | None = None
+        self, view: ChannelView, positions: Array | None = None, blocks: int | None = None
     ) -> tuple[Blocked, BlockedMemory]:
         """A copy of what a view shows, as a tensor of its own."""
         if positions is None or blocks is None:

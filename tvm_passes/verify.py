@@ -9,6 +9,7 @@ from tvm import relax
 from tvm.ir import IRModule
 
 from . import apply_index_map as _registers_index_map  # noqa: F401
+from .array import Array
 from .relax_values import dtype_of, shape_of
 
 Floats = npt.NDArray[np.float64]
@@ -44,14 +45,14 @@ def _difference(want: Floats, got: Floats) -> tuple[float, float]:
     return float(differences.max(initial=0)), float(finite.max(initial=0)) or 1.0
 
 
-def run_module(mod: IRModule, inputs: list[tvm.runtime.Tensor]) -> list[np.ndarray]:
+def run_module(mod: IRModule, inputs: list[tvm.runtime.Tensor]) -> list[Array]:
     """Compile `main` with TVM's default pipeline and run it; the outputs, tuples flattened."""
     mod = relax.transform.DecomposeOpsForInference()(mod)
     machine = relax.VirtualMachine(tvm.compile(mod, target=tvm.target.Target("llvm")), tvm.cpu())
     return _flatten(machine["main"](*inputs))
 
 
-def _flatten(value: object) -> list[np.ndarray]:
+def _flatten(value: object) -> list[Array]:
     if hasattr(value, "numpy"):
         return [value.numpy()]
     return [array for field in value for array in _flatten(field)]  # type: ignore[attr-defined]

@@ -40,7 +40,7 @@ def _fold_operand(uses: Uses, linear: Linear) -> Array:
     reader: the node whose operand is looked at: the convolution, or a shift in front of it.
     passed: the node that read this operand when the walk began.
     """
-    offset = np.zeros(1)
+    offset: Array = np.zeros(1)
     reader, passed, shared = linear.node, linear.node, False
     while (producer := uses.producer(reader.call.args[0])) is not None:
         takers = _takers(uses, producer, passed, linear)

@@ -54,7 +54,8 @@ def _scaled_shift(graph: Graph, node: Node) -> _ScaledShift | None:
     taps = _single_taps(node)
     if taps is None or node.var in graph.outputs:
         return None
-    readers, add, bias = graph.consumers(node.var), None, np.zeros(len(taps), taps.dtype)
+    readers, add = graph.consumers(node.var), None
+    bias: Vector = np.zeros(len(taps), taps.dtype)
     if len(readers) == 1 and readers[0].op == "relax.add" and readers[0].var not in graph.outputs:
         add = readers[0]
         constants = [c for c in map(constant_of, add.args) if c is not None]

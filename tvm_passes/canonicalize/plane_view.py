@@ -14,6 +14,7 @@ import numpy as np
 from tvm import relax
 from tvm.ir import Expr, Var
 
+from ..array import Array
 from ..graph import Graph, Node
 from ..relax_values import dtype_of, shape_of
 
@@ -58,13 +59,15 @@ class PlaneView:
                 return PlaneView(self.planes, not self.last)
         return None
 
-    def constant(self, array: np.ndarray, shape: Shape) -> np.ndarray:
+    def constant(self, array: Array, shape: Shape) -> Array:
         """A constant that is broadcast to the tensor's shape, as one that is broadcast to the planes."""
         if array.size == 1:
             return array
         n, c, h, w = self.shape
-        full = np.broadcast_to(array, shape)
-        planes = full.reshape(n, h, w, c).transpose(TO_FIRST) if self.last else full.reshape(n, c, h, w)
+        full: Array = np.broadcast_to(array, shape)
+        planes: Array = (
+            full.reshape(n, h, w, c).transpose(TO_FIRST) if self.last else full.reshape(n, c, h, w)
+        )
         for axis in range(4):
             first = planes.take([0], axis)
             if (planes == first).all():

@@ -12,6 +12,7 @@ import schedules
 from schedules.workload import Depthwise, Elementwise, GlobalPool, WindowPool
 
 from ..anchor import Window
+from ..array import Array
 from ..channel_view import BlockView
 from ..compiled import KernelRecord
 from ..placement import Address
@@ -75,9 +76,7 @@ def lower_window_pool(context: LoweringContext, step: StageStep, record: KernelR
     return _call(context, step, kernel, arguments, record)
 
 
-def _taps(
-    window: Window, axis: int, outputs: int, size: int, count_padding: bool
-) -> tuple[np.ndarray, np.ndarray]:
+def _taps(window: Window, axis: int, outputs: int, size: int, count_padding: bool) -> tuple[Array, Array]:
     """Clamped coordinates and averaging weights of every output and tap along one axis: [outputs, taps].
 
     With `count_padding`, taps in the padding count in the divisor, but none beyond it do (ceil mode).

@@ -13,6 +13,7 @@ import schedules
 from schedules.template import Kernel
 from schedules.workload import Workload
 
+from ..array import Array
 from ..compiled import KernelRecord
 from ..constant_pool import ConstantPool
 from ..placement import Address
@@ -49,7 +50,7 @@ class LoweringContext:
             self.kernels[workload] = schedules.build(workload, self.target, self.threads)
         return self.kernels[workload]
 
-    def table(self, values: np.ndarray, length: int | None = None) -> Address:
+    def table(self, values: Array, length: int | None = None) -> Address:
         """Store element offsets as int32, the last one repeated up to `length`; their address."""
         flat = np.asarray(values, np.int64).reshape(-1)
         if flat.size and int(np.abs(flat).max()) > np.iinfo(np.int32).max:
@@ -58,7 +59,7 @@ class LoweringContext:
             flat = np.concatenate([flat, np.full(length - flat.size, flat[-1])])
         return Address("constants", self.pool.add(flat.astype(np.int32)))
 
-    def constant(self, values: np.ndarray) -> Address:
+    def constant(self, values: Array) -> Address:
         """Store an array as it is; its address."""
         return Address("constants", self.pool.add(values))
 

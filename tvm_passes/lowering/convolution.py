@@ -11,6 +11,7 @@ import numpy as np
 import schedules
 from schedules.workload import IndexedConv
 
+from ..array import Array
 from ..channel_view import ChannelView
 from ..compiled import KernelRecord
 from ..placement import Blocked
@@ -45,7 +46,7 @@ def lower_convolution(context: LoweringContext, step: StageStep, record: KernelR
     return context.call(kernel, arguments, record)
 
 
-def _virtual_order(channels: int, taps: int, lanes: int) -> tuple[np.ndarray, np.ndarray]:
+def _virtual_order(channels: int, taps: int, lanes: int) -> tuple[Array, Array]:
     """The order of the reduction: a block's channels for one tap, then its next tap, then the next block.
 
     A block's lanes share a cache line per pixel. Returns (channel, tap) of every virtual channel.
@@ -56,7 +57,7 @@ def _virtual_order(channels: int, taps: int, lanes: int) -> tuple[np.ndarray, np
     return channel.reshape(-1)[order], tap.reshape(-1)[order]
 
 
-def _dense(stage: Stage, view: ChannelView, output: Blocked) -> tuple[np.ndarray, np.ndarray]:
+def _dense(stage: Stage, view: ChannelView, output: Blocked) -> tuple[Array, Array]:
     """Channel offsets [1, virtual channels] and weights [blocks * lanes, virtual channels]."""
     assert stage.weight is not None
     used = np.flatnonzero(view.source >= 0)
@@ -69,7 +70,7 @@ def _dense(stage: Stage, view: ChannelView, output: Blocked) -> tuple[np.ndarray
     return offsets[None, :], spread_rows(weight[:, used[channel], tap], output)
 
 
-def _grouped(stage: Stage, view: ChannelView, output: Blocked) -> tuple[np.ndarray, np.ndarray]:
+def _grouped(stage: Stage, view: ChannelView, output: Blocked) -> tuple[Array, Array]:
     """One table per output block: the channels of all groups whose outputs lie in it, zero-weighted across.
 
     Returns channel offsets [tables, virtual channels] and weights [blocks * lanes, virtual channels].
@@ -98,7 +99,7 @@ def _grouped(stage: Stage, view: ChannelView, output: Blocked) -> tuple[np.ndarr
     return _share_tables(offsets), rows
 
 
-def _share_tables(offsets: np.ndarray) -> np.ndarray:
+def _share_tables(offsets: Array) -> Array:
     """Fewer tables where runs of blocks of equal length use the same one, as in groups wider than a block."""
     blocks = len(offsets)
     for run in range(blocks, 1, -1):

@@ -10,6 +10,7 @@ import numpy as np
 from schedules.workload import Elementwise
 
 from ..anchor import Window
+from ..array import Array
 from ..compiled import KernelRecord
 from ..index_map import IndexMap, as_4d
 from ..placement import Address, Blocked, Plain
@@ -124,7 +125,7 @@ def address_of(context: LoweringContext, tensor: Plain) -> Address:
     return tensor.address
 
 
-def _blocks(tensor: Blocked) -> np.ndarray:
+def _blocks(tensor: Blocked) -> Array:
     return tensor.block_base(np.arange(tensor.blocks))
 
 
@@ -133,7 +134,7 @@ def _copy(
     workload: Elementwise,
     source: Address,
     target: Address,
-    tables: dict[str, np.ndarray],
+    tables: dict[str, Array],
     record: KernelRecord,
 ) -> KernelCall:
     kernel = context.kernel(workload)

@@ -10,6 +10,7 @@ import numpy as np
 from schedules.workload import Access, Epilogue
 
 from ..anchor import Window
+from ..array import Array
 from ..channel_view import ChannelView
 from ..placement import Address, Blocked
 from ..stage import Operation
@@ -65,14 +66,14 @@ def epilogue_arguments(
     return arguments
 
 
-def spread_rows(rows: np.ndarray, output: Blocked) -> np.ndarray:
+def spread_rows(rows: Array, output: Blocked) -> Array:
     """One number (or row) per channel, put where the output's channels lie: float32 [blocks * lanes, ...]."""
     out = np.zeros((output.blocks * output.extent.lanes, *rows.shape[1:]), np.float32)
     out[output.positions] = rows
     return out
 
 
-def lane_bases(view: ChannelView, output: Blocked) -> np.ndarray:
+def lane_bases(view: ChannelView, output: Blocked) -> Array:
     """Where each lane of the output's blocks reads; lanes no channel takes read the first channel."""
     bases = view.bases()
     lanes = np.full(output.blocks * output.extent.lanes, bases[0], np.int64)
@@ -97,7 +98,7 @@ def _operand_tables(
     return tables | {f"{name}_rl": context.table(lane_bases(view, output))}
 
 
-def _block_bases(view: ChannelView, output: Blocked) -> np.ndarray | None:
+def _block_bases(view: ChannelView, output: Blocked) -> Array | None:
     """Per output block the operand's block base, if lanes agree throughout; None otherwise.
 
     Before memory is laid out the bases are not known yet, only whether they exist.
