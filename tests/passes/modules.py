@@ -10,11 +10,13 @@ import tvm
 from tvm import relax
 from tvm.ir import Expr, IRModule, Var
 
-from tvm_passes.apply_index_map import index_map_call
+from tvm_passes.apply_index_map import index_map_call, index_map_of
 from tvm_passes.compiled import Compiled
 from tvm_passes.graph import Graph
 from tvm_passes.index_map import IndexMap, Shape, as_4d
 from tvm_passes.pipeline import PipelineOptions, compile_module
+from tvm_passes.recognize import recognize
+from tvm_passes.report import IndexMapRecord, Report
 from tvm_passes.stage import Stage, stage_of
 from tvm_passes.translation import Border, ChannelTranslation, Translation
 from tvm_passes.verify import run_module
@@ -98,6 +100,18 @@ def gathered(shapes: Sequence[Shape], reads: Sequence[tuple[int, int] | None]) -
 def through(index_map: IndexMap, *sources: Expr) -> Expr:
     """The sources, read through the map."""
     return index_map_call(index_map, sources)
+
+
+def recognized(mod: IRModule) -> tuple[IRModule, list[IndexMapRecord]]:
+    """The module with index maps, and the report on them."""
+    report = Report()
+    result = recognize(mod, report)
+    return result, report.index_maps
+
+
+def maps_of(mod: IRModule) -> list[IndexMap]:
+    """The index maps of `main`, in order."""
+    return [index_map_of(node.call) for node in Graph.read(mod).nodes if node.op == "index_map"]
 
 
 def stages(mod: IRModule) -> list[Stage]:

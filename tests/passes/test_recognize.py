@@ -1,8 +1,7 @@
-"""Data movement becomes index maps: on Relax written here, and on what exporters write."""
+"""Data movement becomes index maps: on Relax written here."""
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,28 +9,25 @@ import tvm
 from tvm.ir import Expr, Var
 from tvm.relax import op
 
-from frontends import ImportOptions, import_model
 from tests.passes.modules import (
     assert_same,
     const,
     conv,
     gathered,
+    maps_of,
     module,
     moved,
     one_hot,
     operators,
+    recognized,
     through,
 )
-from tvm_passes.apply_index_map import index_map_of
-from tvm_passes.canonicalize import canonicalize
 from tvm_passes.graph import Graph
-from tvm_passes.index_map import IndexMap, Shape
+from tvm_passes.index_map import Shape
 from tvm_passes.recognize import recognize
-from tvm_passes.report import IndexMapRecord, Report
+from tvm_passes.report import Report
 from tvm_passes.verify import verify_same
 
-MODELS = Path(__file__).parent.parent / "models"
-CATALOGUE = {entry["file"]: entry for entry in json.loads((MODELS / "catalogue.json").read_text())["files"]}
 SHAPE: Shape = (2, 6, 5, 7)
 Emit = Callable[..., Var]
 
@@ -40,18 +36,8 @@ def indices(values: object) -> Expr:
     return tvm.relax.const(np.array(values, "int64"), "int64")
 
 
-def recognized(mod: tvm.IRModule) -> tuple[tvm.IRModule, list[IndexMapRecord]]:
-    report = Report()
-    result = recognize(mod, report)
-    return result, report.index_maps
-
-
 def assert_computes_the_same(before: tvm.IRModule, after: tvm.IRModule) -> None:
     assert verify_same(before, after) is None
-
-
-def maps_of(mod: tvm.IRModule) -> list[IndexMap]:
-    return [index_map_of(node.call) for node in Graph.read(mod).nodes if node.op == "index_map"]
 
 
 # --- Before and Expected --------------------------------------------------------------------------
@@ -245,73 +231,3 @@ def test_a_constant_that_is_not_zero_is_a_boundary() -> None:
     after, _ = recognized(before)
     assert operators(after) == ["index_map", "concat", "relu"]
     assert_computes_the_same(before, after)
-
-
-# --- what exporters write ----------------------------------------------------------------------------
-
-
-def imported(file: str) -> tvm.IRModule:
-    shapes = {name: tuple(shape) for name, shape in CATALOGUE[file]["input_shapes"].items()}
-    return import_model(MODELS / file, ImportOptions(input_shapes=shapes)).module
-
-
-def moving(record: IndexMapRecord) -> bool:
-    """True for a map that moves something in space or time: some offset is not (0, 0)."""
-    return record.reason is None and record.offsets.replace("(0,0)", "").count("(") > 0
-
-
-BORDERS = {
-    "roll": "wrap", "cyclic_shift": "wrap", "joint_shift": "wrap", "s2_mlp_nchw": "edge",
-    "one_hot_csc": "zero", "csc_downsample": "zero", "shift_conv_shift_conv": "zero", "dilated_shift": "zero",
-    "strided_shift": "zero", "irregular_offsets": "zero", "modulo_layout": "zero", "odd_channels": "zero",
-    "pad_slice_concat": "zero", "shiftvit_batch_norm": "zero", "shiftvit_group_norm": "zero",
-    "temporal_shift": "zero", "as_mlp_batch_norm": "zero", "as_mlp_group_norm": "zero", "unext": "zero",
-    "addressnet": "zero", "shift_then_shuffle": "zero", "custom_offsets": "zero", "custom_window": "zero",
-    "grouped_pointwise": "zero", "two_consumers": "zero", "shift_of_input": "zero", "shift_is_output": "zero",
-    "shiftvit_dynamic_batch": "zero",
-}  # fmt: skip
-"""The variants of shift that a model can be exported with, and the border each comes out with."""
-
-
-@pytest.mark.parametrize("exporter", ["torchscript", "dynamo"])
-@pytest.mark.parametrize("model", BORDERS)
-def test_exported_shifts_are_found(model: str, exporter: str) -> None:
-    file = f"{model}.{exporter}.onnx"
-    after, records = recognized(imported(file))
-    shifts = [record for record in records if moving(record)]
-    assert len(shifts) == CATALOGUE[file]["shifts"]["count"]
-    assert {record.border for record in shifts} == {BORDERS[model]}
-    for index_map in maps_of(after):
-        index_map.check()
-
-
-@pytest.mark.parametrize(
-    "file",
-    [
-        "roll.torchscript.onnx",
-        "temporal_shift.dynamo.onnx",
-        "s2_mlp_nchw.dynamo.onnx",
-        "as_mlp_batch_norm.torchscript.onnx",
-        "shiftvit_batch_norm.torchscript.onnx",
-        "strided_shift.dynamo.onnx",
-        "shufflenet_v2.dynamo.onnx",
-        "unext.dynamo.onnx",
-    ],
-)
-def test_exported_models_compute_the_same(file: str) -> None:
-    mod = imported(file)
-    assert_computes_the_same(mod, recognized(mod)[0])
-
-
-@pytest.mark.parametrize("exporter", ["torchscript", "dynamo"])
-def test_shuffles_splits_and_concats_leave_channels_only(exporter: str) -> None:
-    after, records = recognized(canonicalize(imported(f"shufflenet_v2.{exporter}.onnx")))
-    assert not [record for record in records if record.reason]
-    assert all(m.is_channels_only for m in maps_of(after) if m.output[2:] != (1, 1))
-    movement = {"split", "concat", "permute_dims", "reshape", "strided_slice"}
-    assert not movement & set(operators(after))
-
-
-def test_real_valued_offsets_are_no_index_map() -> None:
-    _, records = recognized(imported("active_shift.dynamo.onnx"))
-    assert not any(record.border in ("wrap", "edge") or "(0,1)" in record.offsets for record in records)
