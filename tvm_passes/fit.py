@@ -91,6 +91,7 @@ def _fit_boxes(coordinates: Coordinates, sources: Sequence[Source]) -> list[Chan
         length = np.maximum(stop[axis] - start[axis] - 1, 1)
         moved = last[axis] - origin
         exact &= (moved[[p for p in range(4) if p != place]] == 0).all(axis=0) & (moved[place] % length == 0)
+        exact &= np.searchsorted(bases, ends[axis], side="right") - 1 == which  # not on into the next source
         strides.append(moved[place] // length)
     for index in np.flatnonzero(exact & occupied).tolist():
         stride = _triple(strides, index)
@@ -180,7 +181,8 @@ def _locate(values: Any, sources: Sequence[Source]) -> npt.NDArray[np.int64]:
 
 def _fit_parts(plane: Coordinates, sources: Sequence[Source]) -> ChannelMap:
     """The pieces of one channel (N, H, W), cut along each axis where the rule changes."""
-    cuts = [_cuts(plane, axis) for axis in range(3)]
+    which = np.searchsorted(np.array([source.base for source in sources]), plane, side="right")
+    cuts = [_cuts(plane, which, axis) for axis in range(3)]
     if np.prod([len(c) - 1 for c in cuts]) > MAX_PARTS:
         raise NoFitError(_explain(plane, sources))
     pieces: list[Piece] = []
@@ -192,13 +194,16 @@ def _fit_parts(plane: Coordinates, sources: Sequence[Source]) -> ChannelMap:
     return merge_pieces(pieces)
 
 
-def _cuts(plane: Coordinates, axis: int) -> list[int]:
-    """0, the positions along the axis at which a new part begins, and the length."""
-    moved = np.moveaxis(plane, axis, 0).reshape(plane.shape[axis], -1)
+def _cuts(plane: Coordinates, which: Coordinates, axis: int) -> list[int]:
+    """0, the positions along the axis at which a new part begins, and the length.
+
+    which: the source of every coordinate; the next source's coordinates follow on, its rows do not.
+    """
+    moved, sources = (np.moveaxis(a, axis, 0).reshape(plane.shape[axis], -1) for a in (plane, which))
     valid = moved > 0
     both = valid[1:] & valid[:-1]
     steps = np.diff(moved, axis=0)
-    breaks = (valid[1:] != valid[:-1]).any(axis=1)
+    breaks = (sources[1:] != sources[:-1]).any(axis=1)
     if both.any():
         values, counts = np.unique(steps[both], return_counts=True)
         breaks |= (both & (steps != values[counts.argmax()])).any(axis=1)

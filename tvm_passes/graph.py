@@ -8,12 +8,13 @@ out are resolved on the way in, so a node's arguments are parameters, constants 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import count
 
 import attrs
 from tvm import relax
 from tvm.ir import Call, Expr, GlobalVar, IRModule, Tuple, TupleGetItem, Var
 
-from .node import Node, leaves, substitute
+from .node import Node, leaves, origin, substitute
 
 __all__ = ["Graph", "GraphError", "Node", "outline", "substitute"]
 
@@ -102,11 +103,18 @@ class Graph:
         self.output = substitute(self.output, values)
 
     def insert_before(self, node: Node | None, call: Expr, name: str) -> Node:
-        """A new node, in front of `node` or at the end; its variable is typed and may be read at once."""
+        """A new node, in front of `node` or at the end; its variable is typed and may be read at once.
+
+        name: of what it is derived from; see `origin`.
+        """
         typed = relax.BlockBuilder().normalize(call)
-        new = Node(relax.Var(name, typed.ty), call)
+        new = Node(relax.Var(self._derived_name(name), typed.ty), call)
         self.nodes.insert(len(self.nodes) if node is None else self._position(node), new)
         return new
+
+    def _derived_name(self, name: str) -> str:
+        taken = {node.name for node in self.nodes}
+        return next(n for n in (f"{origin(name)}'{i}" for i in count(1)) if n not in taken)
 
     def _position(self, node: Node) -> int:
         return next(i for i, other in enumerate(self.nodes) if other is node)

@@ -42,6 +42,7 @@ from .lowering.steps import (
     Step,
     UnpackStep,
 )
+from .node import origin
 from .relax_values import dtype_of, shape_of
 
 _STAGE_KINDS: dict[str, tuple[str, Callable[[LoweringContext, StageStep, KernelRecord], KernelCall]]] = {
@@ -85,23 +86,33 @@ def _lower(context: LoweringContext, step: Step, node_of_var: Mapping[str, str])
 def _call(context: LoweringContext, step: Step, node_of_var: Mapping[str, str]) -> KernelCall | None:
     if isinstance(step, StageStep):
         kind, lower_stage = _STAGE_KINDS[step.stage.kind]
-        names = dict.fromkeys(node_of_var.get(name, name) for name in step.stage.operators)
+        names = dict.fromkeys(_of_model(name, node_of_var) for name in step.stage.operators)
         moves_only = kind == "elementwise" and not step.stage.epilogue
         record = KernelRecord("", kind, moves_only, step.stage.macs, _stage_bytes(step), " + ".join(names))
         return lower_stage(context, step, record)
     if isinstance(step, GenericStep):
         return _generic(context, step, node_of_var)
+
+    def named(variable: str) -> str:
+        return _of_model(variable, node_of_var)
+
     if isinstance(step, PackStep):
-        return lower_pack(context, step, _layout(2 * step.source.bytes, f"layout of {step.source.name}"))
+        return lower_pack(
+            context, step, _layout(2 * step.source.bytes, f"layout of {named(step.source.name)}")
+        )
     if isinstance(step, UnpackStep):
-        return lower_unpack(context, step, _layout(2 * step.output.bytes, f"layout of {step.output.name}"))
+        return lower_unpack(
+            context, step, _layout(2 * step.output.bytes, f"layout of {named(step.output.name)}")
+        )
     if isinstance(step, RepackStep):
         size = 8 * step.view.channels * int(np.prod(step.view.plane))
-        return lower_repack(context, step, _layout(size, f"copy of {step.view.tensors[0].name}"))
+        return lower_repack(context, step, _layout(size, f"copy of {named(step.view.tensors[0].name)}"))
     if isinstance(step, FillStep):
-        return lower_fill(context, step, _layout(0, f"halo of {step.tensor.name}"))
+        return lower_fill(context, step, _layout(0, f"halo of {named(step.tensor.name)}"))
     assert isinstance(step, GatherStep)
-    return lower_gather(context, step, _layout(2 * step.output.bytes, f"movement to {step.output.name}"))
+    return lower_gather(
+        context, step, _layout(2 * step.output.bytes, f"movement to {named(step.output.name)}")
+    )
 
 
 def _layout(size: int, stage: str) -> KernelRecord:
@@ -116,6 +127,10 @@ def _stage_bytes(step: StageStep) -> int:
     return 4 * (read + weights + int(np.prod(step.stage.shape)))
 
 
+def _of_model(name: str, node_of_var: Mapping[str, str]) -> str:
+    return node_of_var.get(origin(name), origin(name))
+
+
 def _generic(context: LoweringContext, step: GenericStep, node_of_var: Mapping[str, str]) -> KernelCall:
     machine = schedules.machine_of(context.target)
     func = schedule_generic(step.func, machine, context.threads)
@@ -123,6 +138,6 @@ def _generic(context: LoweringContext, step: GenericStep, node_of_var: Mapping[s
     symbol = f"{step.operator.split('.')[-1]}_{digest}"
     tensors = (*step.inputs, *step.outputs)
     record = KernelRecord(
-        symbol, "generic", False, 0, sum(t.bytes for t in tensors), node_of_var.get(step.name, step.name)
+        symbol, "generic", False, 0, sum(t.bytes for t in tensors), _of_model(step.name, node_of_var)
     )
     return KernelCall(symbol, func, tuple(address_of(context, t) for t in tensors), record)

@@ -40,6 +40,11 @@ class Node:
         return tuple(arg for arg in self.args if isinstance(arg, Var))
 
 
+def origin(name: str) -> str:
+    """The variable of the imported module that a variable was derived from: "conv" of "conv'2"."""
+    return name.partition("'")[0]
+
+
 def operator_name(expr: Expr) -> str:
     """What `Node.op` says about an expression."""
     if isinstance(expr, Tuple):

@@ -28,8 +28,9 @@ from .compiled import Compiled
 from .fold import fold
 from .fuse import fuse
 from .lower import Lowered, lower
+from .node import origin
 from .recognize import recognize
-from .report import Report
+from .report import IndexMapRecord, Report
 from .verify import verify_same
 
 
@@ -97,18 +98,30 @@ def compile_module(mod: IRModule, target: tvm.target.Target, options: PipelineOp
     started = time.perf_counter()
     library = tvm.compile(lowered.module, target=target, tir_pipeline=schedules.PIPELINE_NAME)
     times["build"] = time.perf_counter() - started
-    return _compiled(library, lowered, report, times)
+    return _compiled(library, lowered, report, times, options.node_of_var)
 
 
-def _compiled(library: object, lowered: Lowered, report: Report, times: Mapping[str, float]) -> Compiled:
+def _compiled(
+    library: object,
+    lowered: Lowered,
+    report: Report,
+    times: Mapping[str, float],
+    node_of_var: Mapping[str, str],
+) -> Compiled:
     return Compiled(
         library=library,
         constants=lowered.constants,
         arena_bytes=lowered.arena_bytes,
         steps=lowered.steps,
-        index_maps=tuple(report.index_maps),
+        index_maps=tuple(_of_model(record, node_of_var) for record in report.index_maps),
         pass_times=times,
     )
+
+
+def _of_model(record: IndexMapRecord, node_of_var: Mapping[str, str]) -> IndexMapRecord:
+    """The record with the names of the model's nodes, each once, in place of variables'."""
+    names = (node_of_var.get(origin(name), origin(name)) for name in record.nodes)
+    return attrs.evolve(record, nodes=tuple(dict.fromkeys(names)))
 
 
 def _check_disabled(options: PipelineOptions) -> None:

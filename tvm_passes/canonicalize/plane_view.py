@@ -40,6 +40,11 @@ class PlaneView:
     def channels(self) -> int:
         return self.shape[1]
 
+    def is_natural(self, shape: Shape) -> bool:
+        """A tensor of this shape is no planes of its own: of rank 4, only with this batch and size."""
+        ordered = tuple(self.shape[axis] for axis in TO_LAST) if self.last else self.shape
+        return len(shape) != 4 or shape == ordered
+
     def matches(self, other: PlaneView) -> bool:
         """Equal positions of two tensors of one shape are equal positions of their planes."""
         return (self.last, self.shape) == (other.last, other.shape)
@@ -129,7 +134,7 @@ class PlaneViews:
         if node.op in (*RESHAPES, "relax.permute_dims") and dtype_of(node.var) == "float32":
             view = self.of(node.call.args[0])
             found = None if view is None else view.through(node)
-            if found is not None:
+            if found is not None and found.is_natural(shape_of(node.var)):
                 self._views[node.var] = found
 
 
