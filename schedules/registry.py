@@ -15,6 +15,7 @@ from schedules.x86.elementwise import ElementwiseTemplate
 from schedules.x86.global_pool import GlobalPoolTemplate
 from schedules.x86.indexed_conv import IndexedConvTemplate
 from schedules.x86.window_pool import WindowPoolTemplate
+from schedules.x86.winograd import WinogradInputTemplate, WinogradOutputTemplate
 
 TEMPLATES: tuple[Template, ...] = (
     IndexedConvTemplate(),
@@ -22,6 +23,8 @@ TEMPLATES: tuple[Template, ...] = (
     WindowPoolTemplate(),
     GlobalPoolTemplate(),
     ElementwiseTemplate(),
+    WinogradInputTemplate(),
+    WinogradOutputTemplate(),
 )
 """In order of preference; the first that applies is used."""
 

@@ -163,4 +163,38 @@ class Elementwise:
     dtype: str = "float32"
 
 
-Workload = IndexedConv | Depthwise | WindowPool | GlobalPool | Elementwise
+@attrs.frozen
+class WinogradInput:
+    """Transform patches: `y[i, b, t, v] = (Bᵀ d B)_i`, `d[r, s] = x[xo[b] + xp[t] + r * row + s * column + v]`.
+
+    outputs: m of F(m x m, 3 x 3); a patch has (m + 2)² elements. `y` is `[(m + 2)²][blocks][tiles][lanes]`.
+    row_stride, column_stride: elements from a row (column) of the patch to the next.
+    """
+
+    outputs: int
+    blocks: int
+    lanes: int
+    tiles: int
+    row_stride: int
+    column_stride: int
+    epilogue: Epilogue = ()
+    dtype: str = "float32"
+
+
+@attrs.frozen
+class WinogradOutput:
+    """Transform products back: `y[yo[o] + yp[t * m² + j] + v] = epilogue((Aᵀ x A)_j)` for tile t.
+
+    `x` is `[(m + 2)²][blocks][tiles][lanes]`. The pixels of a tile are stored from the last to the first,
+    so a pixel that lies beyond the plane may be given the first one's address.
+    """
+
+    outputs: int
+    blocks: int
+    lanes: int
+    tiles: int
+    epilogue: Epilogue = ()
+    dtype: str = "float32"
+
+
+Workload = IndexedConv | Depthwise | WindowPool | GlobalPool | Elementwise | WinogradInput | WinogradOutput

@@ -12,6 +12,8 @@ from collections import defaultdict
 
 from tvm.ir import IRModule, Tuple, TupleGetItem, Var
 
+from schedules.machine import MachineParameters
+
 from .anchor import Window
 from .apply_index_map import index_map_of
 from .array import Array
@@ -20,6 +22,7 @@ from .geometry import Border
 from .graph import Graph, Node
 from .lowering.generic import is_view, legalize
 from .lowering.operands import Operand, choose_access
+from .lowering.winograd import WinogradPlan, plan_winograd
 from .lowering.steps import GenericStep, StageStep
 from .placement import Address, Blocked, Plain, natural_positions
 from .relax_values import dtype_of, shape_of
@@ -29,11 +32,19 @@ from .translation import Translation, translation_of
 
 
 class Planner:
-    """Walks `main` in order and appends the steps that compute it."""
+    """Walks `main` in order and appends the steps that compute it.
 
-    def __init__(self, mod: IRModule, lanes: int) -> None:
+    lanes:   channels of a block.
+    machine: what the choice of a convolution's algorithm is modelled on; None: all are direct.
+    """
+
+    def __init__(
+        self, mod: IRModule, lanes: int, machine: MachineParameters | None = None, threads: int = 1
+    ) -> None:
         self.mod = mod
         self.lanes = lanes
+        self.machine = machine
+        self.threads = threads
         self.graph = Graph.read(mod)
         self.tensors = Tensors(lanes)
         self.stages = {n.var: s for n in self.graph.nodes if (s := stage_of(mod, n)) is not None}
@@ -93,8 +104,21 @@ class Planner:
             None if v is None else self._operand(o, v, output)
             for o, v in zip(stage.epilogue, views, strict=True)
         )
-        self.tensors.append(StageStep(stage, view, blocks, operands, output))
+        winograd = self._plan_winograd(stage, view, output)
+        self.tensors.append(StageStep(stage, view, blocks, operands, output, winograd))
         self.tensors.define_blocked(stage.result, output)
+
+    def _plan_winograd(self, stage: Stage, view: ChannelView, output: Blocked) -> WinogradPlan | None:
+        """The plan of a convolution that pays; its last patches reach beyond the plane."""
+        if self.machine is None:
+            return None
+        plan = plan_winograd(stage, view, self.lanes, output.blocks, self.machine, self.threads)
+        if isinstance(plan, str):
+            return None
+        size = plan.form.outputs
+        rows, columns = (-(-extent // size) * size for extent in stage.shape[2:])
+        view.require_halo(stage.window, rows, columns)
+        return plan
 
     def _output(
         self,

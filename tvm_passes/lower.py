@@ -21,7 +21,7 @@ from .compiled import KernelRecord
 from .graph import Graph
 from .layout import Planner
 from .lowering.channelwise import lower_depthwise, lower_elementwise, lower_global_pool, lower_window_pool
-from .lowering.context import KernelCall, LoweringContext
+from .lowering.context import Invocation, KernelCall, LoweringContext
 from .lowering.convolution import lower_convolution
 from .lowering.copies import (
     address_of,
@@ -42,6 +42,7 @@ from .lowering.steps import (
     Step,
     UnpackStep,
 )
+from .lowering.winograd import lower_winograd
 from .node import origin
 from .relax_values import dtype_of, shape_of
 
@@ -64,9 +65,16 @@ class Lowered:
     steps: tuple[KernelRecord, ...]
 
 
-def lower(mod: IRModule, target: tvm.target.Target, threads: int, node_of_var: Mapping[str, str]) -> Lowered:
-    """Plan the arena of `main` and lower every step of it."""
-    planned = Planner(mod, schedules.machine_of(target).lanes).run()
+def lower(
+    mod: IRModule,
+    target: tvm.target.Target,
+    threads: int,
+    node_of_var: Mapping[str, str],
+    winograd: bool = True,
+) -> Lowered:
+    """Plan the arena of `main` and lower every step of it; `winograd` allows its form of convolution."""
+    machine = schedules.machine_of(target)
+    planned = Planner(mod, machine.lanes, machine if winograd else None, threads).run()
     context = LoweringContext(target, threads)
     calls = [call for step in planned.steps if (call := _lower(context, step, node_of_var)) is not None]
     constants = context.pool.blob()
@@ -80,7 +88,9 @@ def lower(mod: IRModule, target: tvm.target.Target, threads: int, node_of_var: M
 
 def _lower(context: LoweringContext, step: Step, node_of_var: Mapping[str, str]) -> KernelCall | None:
     call = _call(context, step, node_of_var)
-    return None if call is None else attrs.evolve(call, record=attrs.evolve(call.record, name=call.symbol))
+    if call is None:
+        return None
+    return attrs.evolve(call, record=attrs.evolve(call.record, name=call.invocations[0].symbol))
 
 
 def _call(context: LoweringContext, step: Step, node_of_var: Mapping[str, str]) -> KernelCall | None:
@@ -89,6 +99,8 @@ def _call(context: LoweringContext, step: Step, node_of_var: Mapping[str, str]) 
         names = dict.fromkeys(_of_model(name, node_of_var) for name in step.stage.operators)
         moves_only = kind == "elementwise" and not step.stage.epilogue
         record = KernelRecord("", kind, moves_only, step.stage.macs, _stage_bytes(step), " + ".join(names))
+        if step.winograd is not None:
+            return lower_winograd(context, step, step.winograd, attrs.evolve(record, kind="winograd_conv"))
         return lower_stage(context, step, record)
     if isinstance(step, GenericStep):
         return _generic(context, step, node_of_var)
@@ -140,4 +152,5 @@ def _generic(context: LoweringContext, step: GenericStep, node_of_var: Mapping[s
     record = KernelRecord(
         symbol, "generic", False, 0, sum(t.bytes for t in tensors), _of_model(step.name, node_of_var)
     )
-    return KernelCall(symbol, func, tuple(address_of(context, t) for t in tensors), record)
+    addresses = tuple(address_of(context, t) for t in tensors)
+    return KernelCall((Invocation(symbol, func, addresses),), record)

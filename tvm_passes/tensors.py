@@ -283,6 +283,8 @@ def _touched(step: Step) -> Iterator[Blocked | Plain]:
         for operand in step.operands:
             if operand is not None:
                 yield from operand.view.tensors
+        if step.winograd is not None:
+            yield from (step.winograd.patches, step.winograd.products)
         yield step.output
     elif isinstance(step, PackStep):
         yield from (step.source, step.output)

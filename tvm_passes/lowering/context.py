@@ -26,12 +26,19 @@ class LoweringError(Exception):
 
 
 @attrs.frozen(eq=False)
-class KernelCall:
-    """One step of the program: a function, the addresses it is called with, and what it stands for."""
+class Invocation:
+    """A function and the addresses it is called with."""
 
     symbol: str
     func: tirx.PrimFunc
     arguments: tuple[Address, ...]
+
+
+@attrs.frozen(eq=False)
+class KernelCall:
+    """One step of the program: what is invoked, in order, and what it stands for."""
+
+    invocations: tuple[Invocation, ...]
     record: KernelRecord
 
 
@@ -64,8 +71,12 @@ class LoweringContext:
         return Address("constants", self.pool.add(values))
 
     def call(self, kernel: Kernel, arguments: Mapping[str, Address], record: KernelRecord) -> KernelCall:
-        """The call of a kernel with arguments by name."""
+        """A step that invokes one kernel, with arguments by name."""
+        return KernelCall((self.invoke(kernel, arguments),), record)
+
+    def invoke(self, kernel: Kernel, arguments: Mapping[str, Address]) -> Invocation:
+        """A kernel with arguments by name."""
         missing = [name for name in kernel.parameters if name not in arguments]
         if missing:
             raise LoweringError(f"{kernel.name}: no argument for {', '.join(missing)}")
-        return KernelCall(kernel.name, kernel.func, tuple(arguments[n] for n in kernel.parameters), record)
+        return Invocation(kernel.name, kernel.func, tuple(arguments[n] for n in kernel.parameters))

@@ -38,12 +38,17 @@ def epilogue_of(operations: Sequence[Operation], operands: Sequence[Operand | No
     )
 
 
-def output_arguments(context: LoweringContext, output: Blocked, pixels: int) -> dict[str, Address]:
-    """`y`, `yo`, `yp`: where the result's blocks and pixels lie."""
+def output_arguments(
+    context: LoweringContext, output: Blocked, pixels: int, order: Array | None = None
+) -> dict[str, Address]:
+    """`y`, `yo`, `yp`: where the result's blocks and pixels lie.
+
+    order: which pixel is the kernel's i-th; None: row by row.
+    """
     return {
         "y": ARENA,
         "yo": context.table(output.block_base(np.arange(output.blocks))),
-        "yp": context.table(output.geometry.pixels(), pixels),
+        "yp": context.table(_in_order(output.geometry.pixels(), order), pixels),
     }
 
 
@@ -53,8 +58,9 @@ def epilogue_arguments(
     operands: Sequence[Operand | None],
     output: Blocked,
     pixels: int,
+    order: Array | None = None,
 ) -> dict[str, Address]:
-    """The operands of the epilogue, by the kernel's argument names."""
+    """The operands of the epilogue, by the kernel's argument names; `order` as in `output_arguments`."""
     arguments: dict[str, Address] = {}
     for index, (operation, operand) in enumerate(zip(operations, operands, strict=True)):
         name = f"e{index}"
@@ -62,8 +68,12 @@ def epilogue_arguments(
             arguments[name] = context.constant(spread_rows(operation.step.vector, output))
         elif operand is not None:
             arguments[name] = ARENA
-            arguments |= _operand_tables(context, name, operand, output, pixels)
+            arguments |= _operand_tables(context, name, operand, output, pixels, order)
     return arguments
+
+
+def _in_order(offsets: Array, order: Array | None) -> Array:
+    return offsets if order is None else offsets[order]
 
 
 def spread_rows(rows: Array, output: Blocked) -> Array:
@@ -82,7 +92,12 @@ def lane_bases(view: ChannelView, output: Blocked) -> Array:
 
 
 def _operand_tables(
-    context: LoweringContext, name: str, operand: Operand, output: Blocked, pixels: int
+    context: LoweringContext,
+    name: str,
+    operand: Operand,
+    output: Blocked,
+    pixels: int,
+    order: Array | None,
 ) -> dict[str, Address]:
     view = operand.view
     if operand.access == "channel":  # one pixel per batch element, read for all of the output's
@@ -90,7 +105,7 @@ def _operand_tables(
         offsets = np.repeat(view.pixels(Window(), 1, 1), per_batch)
     else:
         offsets = view.pixels(Window(), output.extent.rows, output.extent.columns)
-    tables = {f"{name}_rp": context.table(offsets, pixels)}
+    tables = {f"{name}_rp": context.table(_in_order(offsets, order), pixels)}
     if operand.access != "lane":
         bases = _block_bases(view, output)
         assert bases is not None

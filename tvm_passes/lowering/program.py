@@ -41,10 +41,10 @@ def build_program(
     """The kernels, each once, and `main`."""
     symbols: dict[str, GlobalVar] = {}
     functions: dict[GlobalVar, tirx.PrimFunc] = {}
-    for call in calls:
-        if call.symbol not in symbols:
-            symbols[call.symbol] = GlobalVar(call.symbol)
-            functions[symbols[call.symbol]] = call.func
+    for invocation in (i for call in calls for i in call.invocations):
+        if invocation.symbol not in symbols:
+            symbols[invocation.symbol] = GlobalVar(invocation.symbol)
+            functions[symbols[invocation.symbol]] = invocation.func
     functions[GlobalVar(ENTRY)] = _entry(calls, symbols, arena_bytes, constant_bytes, inputs, outputs)
     return IRModule(functions)
 
@@ -75,8 +75,9 @@ def _entry(
 
         for number, call in enumerate(calls):
             with T.If(tirx.all(first <= number, number < last)), T.Then():
-                arguments = [pointer(address) for address in call.arguments]
-                T.evaluate(tvm.ir.Call(symbols[call.symbol], arguments, ret_ty="int32"))
+                for invocation in call.invocations:
+                    arguments = [pointer(address) for address in invocation.arguments]
+                    T.evaluate(tvm.ir.Call(symbols[invocation.symbol], arguments, ret_ty="int32"))
     return builder.get()
 
 

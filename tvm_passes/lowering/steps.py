@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import attrs
 from tvm import tirx
 
@@ -10,16 +12,24 @@ from ..placement import Blocked, Plain
 from ..stage import Stage
 from .operands import Operand
 
+if TYPE_CHECKING:
+    from .winograd import WinogradPlan
+
 
 @attrs.frozen(eq=False)
 class StageStep:
-    """Run a stage. `blocks` is how a channel-wise anchor sees its operand; None for convolutions."""
+    """Run a stage.
+
+    blocks: how a channel-wise anchor sees its operand; None for convolutions.
+    winograd: how a convolution is computed if not directly.
+    """
 
     stage: Stage
     view: ChannelView
     blocks: BlockView | None
     operands: tuple[Operand | None, ...]
     output: Blocked
+    winograd: WinogradPlan | None = None
 
 
 @attrs.frozen(eq=False)

@@ -1,0 +1,188 @@
+"""3 x 3 convolutions of stride 1 by Winograd's minimal filtering, where it is modelled to pay.
+
+    conv3x3(x, W) → Aᵀ [(G W Gᵀ) ⊙ (Bᵀ x B)] A     (Lavin & Gray, CVPR 2016)
+
+The patches are transformed, each of the (m + 2)² products is a pointwise indexed convolution over tiles,
+and the results are transformed back with the stage's epilogue. Tiles are worked off in chunks whose
+patches and products stay in the second cache. The rounding error grows with m: F(4 x 4, 3 x 3) stays below
+1e-5 of the largest output in float32, F(2 x 2, 3 x 3) is as exact as the direct form.
+"""
+
+from __future__ import annotations
+
+import attrs
+import numpy as np
+
+import schedules
+from schedules.machine import MachineParameters
+from schedules.winograd import BY_OUTPUTS, Winograd
+from schedules.workload import IndexedConv, WinogradInput, WinogradOutput
+
+from ..anchor import Window
+from ..array import Array
+from ..channel_view import BlockView, ChannelView
+from ..compiled import KernelRecord
+from ..placement import Address, Plain
+from ..stage import Stage
+from .context import ARENA, Invocation, KernelCall, LoweringContext
+from .operands import epilogue_arguments, epilogue_of, output_arguments, spread_rows
+from .steps import StageStep
+
+_ITEM = 4
+_FEWEST_TILES = 12
+"""Fewer in a chunk leave the products' register tiles half empty."""
+_MEMORY_BYTES_PER_CYCLE = 3.0
+"""What one core gets from memory; transformed filters are four times as large as filters."""
+_WORTH = 0.85
+"""Share of the direct form's cycles that must not be exceeded: the model is not that exact."""
+
+
+@attrs.frozen(eq=False)
+class WinogradPlan:
+    """Which form, in which chunks, and where patches and products lie meanwhile."""
+
+    form: Winograd
+    chunk: int
+    blocks: BlockView
+    patches: Plain
+    products: Plain
+
+
+def plan_winograd(
+    stage: Stage, view: ChannelView, lanes: int, output_blocks: int, machine: MachineParameters, threads: int
+) -> WinogradPlan | str:
+    """The plan for a stage, or why it is computed directly."""
+    plain = Window((3, 3), (1, 1), stage.window.padding, (1, 1))
+    if stage.kind != "convolution" or stage.groups != 1 or stage.window != plain:
+        return "not a dense 3 x 3 convolution of stride 1"
+    if threads > 1:
+        return "its products are too small to share between threads"
+    blocks = view.block_view()
+    if blocks is None or view.extent.lanes != lanes:
+        return "its operand does not lie in whole blocks"
+    best: tuple[float, int] | None = None
+    for outputs in BY_OUTPUTS:
+        cycles = _cycles(stage, len(blocks.blocks), output_blocks, lanes, BY_OUTPUTS[outputs], machine)
+        if best is None or cycles < best[0]:
+            best = (cycles, outputs)
+    assert best is not None
+    if best[0] > _WORTH * stage.macs / (machine.lanes * machine.fma_ports):
+        return "the direct form is modelled to be as fast"
+    form = BY_OUTPUTS[best[1]]
+    per_tile = form.size**2 * lanes * _ITEM
+    chunk = _chunk(_tiles(stage, form), machine.l2_bytes // (per_tile * (len(blocks.blocks) + output_blocks)))
+    scratch = [
+        Plain(f"{stage.name}.{name}", (form.size**2 * count * chunk * lanes,), "float32")
+        for name, count in (("patches", len(blocks.blocks)), ("products", output_blocks))
+    ]
+    return WinogradPlan(form, chunk, blocks, *scratch)
+
+
+def _tiles(stage: Stage, form: Winograd) -> int:
+    n, _, rows, columns = stage.shape
+    return n * -(-rows // form.outputs) * -(-columns // form.outputs)
+
+
+def _chunk(tiles: int, limit: int) -> int:
+    """The largest divisor of the tiles within the limit that fills register tiles; else all of them."""
+    fitting = [d for d in range(_FEWEST_TILES, tiles + 1) if tiles % d == 0 and d <= limit]
+    return max(fitting, default=tiles)
+
+
+def _cycles(
+    stage: Stage, blocks: int, output_blocks: int, lanes: int, form: Winograd, machine: MachineParameters
+) -> float:
+    """Modelled cycles: products, transforms, and filters read from memory beyond the direct form's."""
+    tiles, points = _tiles(stage, form), form.size**2
+    _, outputs, _, _ = stage.shape
+    assert stage.weight is not None
+    channels = stage.weight.shape[1]
+    vector_work = 2.0 * points + sum(sum(f != 0 for f in row) for row in form.patch) * form.size * 2
+    transforms = tiles * (blocks + output_blocks) * vector_work / machine.fma_ports
+    products = points * tiles * channels * output_blocks * lanes / (machine.lanes * machine.fma_ports)
+    extra = (points - 9) * channels * outputs * _ITEM
+    return products + transforms + (extra / _MEMORY_BYTES_PER_CYCLE if extra > machine.l2_bytes else 0.0)
+
+
+def lower_winograd(
+    context: LoweringContext, step: StageStep, plan: WinogradPlan, record: KernelRecord
+) -> KernelCall:
+    """All invocations of a convolution: per chunk its patches, products and outputs."""
+    stage, view, output, form, chunk = step.stage, step.view, step.output, plan.form, plan.chunk
+    origins, order = _tile_tables(step, form)
+    lanes, points, pixels = output.extent.lanes, form.size**2, form.outputs**2
+    patches, products = (p.address or ARENA for p in (plan.patches, plan.products))
+    geometry = view.geometry
+    to_patches = context.kernel(
+        WinogradInput(
+            form.outputs, len(plan.blocks.blocks), lanes, chunk, geometry.row_stride, geometry.column_stride
+        )
+    )
+    multiply = context.kernel(IndexedConv(view.channels, output.blocks, lanes, chunk))
+    to_outputs = context.kernel(
+        WinogradOutput(form.outputs, output.blocks, lanes, chunk, epilogue_of(stage.epilogue, step.operands))
+    )
+    slots = plan.blocks.positions
+    plane = chunk * lanes
+    shared = {
+        "ct": context.table(slots // lanes * plane + slots % lanes),
+        "pt": context.table(np.arange(chunk) * lanes),
+        "yo": context.table(np.arange(output.blocks) * plane),
+        "yp": context.table(np.arange(chunk) * lanes),
+    }
+    assert stage.weight is not None
+    filters = [
+        context.constant(schedules.pack_weights(multiply, spread_rows(filters, output)))
+        for filters in form.transform_filters(stage.weight)
+    ]
+    source = {"x": ARENA, "xo": context.table(plan.blocks.bases()), "xp": context.table(origins)}
+    target = output_arguments(context, output, len(order), order)
+    target |= epilogue_arguments(context, stage.epilogue, step.operands, output, len(order), order)
+    invocations: list[Invocation] = []
+    for start in range(0, len(origins), chunk):
+        invocations.append(context.invoke(to_patches, {**_from(source, {"xp": start}), "y": patches}))
+        for point in range(points):
+            invocations.append(
+                context.invoke(
+                    multiply,
+                    {
+                        **shared,
+                        "x": _further(patches, point * len(plan.blocks.blocks) * plane),
+                        "k": filters[point],
+                        "y": _further(products, point * output.blocks * plane),
+                    },
+                )
+            )
+        per_pixel = {name: start * pixels for name in target if name == "yp" or name.endswith("_rp")}
+        invocations.append(context.invoke(to_outputs, {**_from(target, per_pixel), "x": products}))
+    return KernelCall(tuple(invocations), record)
+
+
+def _tile_tables(step: StageStep, form: Winograd) -> tuple[Array, Array]:
+    """Where every tile's patch starts, and which of the output's pixels its pixels are.
+
+    A pixel beyond the plane stands for the tile's first one, which is written after it.
+    """
+    n, _, rows, columns = step.stage.shape
+    top, left = step.stage.window.padding[:2]
+    image, y, x = (
+        a.reshape(-1)
+        for a in np.meshgrid(
+            np.arange(n), np.arange(0, rows, form.outputs), np.arange(0, columns, form.outputs), indexing="ij"
+        )
+    )
+    origins = step.view.geometry.offset(image, y - top, x - left)
+    i, j = np.divmod(np.arange(form.outputs**2), form.outputs)
+    py, px = y[:, None] + i, x[:, None] + j
+    inside = (py < rows) & (px < columns)
+    py, px = np.where(inside, py, y[:, None]), np.where(inside, px, x[:, None])
+    return origins, ((image[:, None] * rows + py) * columns + px).reshape(-1)
+
+
+def _further(address: Address, elements: int) -> Address:
+    return attrs.evolve(address, offset=address.offset + elements * _ITEM)
+
+
+def _from(arguments: dict[str, Address], starts: dict[str, int]) -> dict[str, Address]:
+    """The arguments with some tables entered at an element."""
+    return {name: _further(a, starts.get(name, 0)) for name, a in arguments.items()}
