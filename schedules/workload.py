@@ -165,7 +165,9 @@ class Elementwise:
 
 @attrs.frozen
 class WinogradInput:
-    """Transform patches: `y[i, b, t, v] = (Bᵀ d B)_i`, `d[r, s] = x[xo[b] + xp[t] + r * row + s * column + v]`.
+    """Transform patches: `y[i, b, t, v] = (Bᵀ d B)_i` with d the patch of tile t in block b,
+
+    `d[r, s] = x[xo[b] + xp[t] + r * row_stride + s * column_stride + v]`.
 
     outputs: m of F(m x m, 3 x 3); a patch has (m + 2)² elements. `y` is `[(m + 2)²][blocks][tiles][lanes]`.
     row_stride, column_stride: elements from a row (column) of the patch to the next.

@@ -22,8 +22,8 @@ from .geometry import Border
 from .graph import Graph, Node
 from .lowering.generic import is_view, legalize
 from .lowering.operands import Operand, choose_access
-from .lowering.winograd import WinogradPlan, plan_winograd
 from .lowering.steps import GenericStep, StageStep
+from .lowering.winograd import WinogradPlan, plan_winograd
 from .placement import Address, Blocked, Plain, natural_positions
 from .relax_values import dtype_of, shape_of
 from .stage import Operation, Read, Stage, stage_of

@@ -1,0 +1,123 @@
+"""3 x 3 convolutions by Winograd's form: right at every edge, chosen where it pays, refused with a reason."""
+
+from __future__ import annotations
+
+import attrs
+import numpy as np
+import pytest
+from tvm import relax
+
+import schedules
+from tests.passes.modules import HOST, check_compiled, conv, module, run_with_tvm, stages, tensors, through
+from tvm_passes.fuse import fuse
+from tvm_passes.index_map import IndexMap
+from tvm_passes.lowering.winograd import WinogradPlan
+from tvm_passes.lowering.winograd import plan_winograd as plan
+
+MACHINE = schedules.machine_of(HOST)
+RANDOM = np.random.default_rng(7)
+
+
+def weight(*shape: int) -> np.ndarray:
+    return (RANDOM.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))).astype("float32")
+
+
+def kinds(program: object) -> list[str]:
+    return [step.kind for step in program.steps]  # type: ignore[attr-defined]
+
+
+def network(height: int, width: int, batch: int = 1, padding: int = 1, channels: int = 64):
+    """A pointwise convolution (so that blocks are read) and a 3 x 3 one with bias, residual and ReLU."""
+
+    def body(emit, x):
+        y = emit(relax.op.nn.relu(emit(conv(x, weight(channels, 16, 1, 1)))))
+        z = emit(conv(y, weight(channels, channels, 3, 3), padding))
+        z = emit(relax.op.add(z, relax.const(weight(1, channels, 1, 1))))
+        if padding == 1:
+            z = emit(relax.op.add(z, y))
+        return emit(relax.op.nn.relu(z))
+
+    return module([(batch, 16, height, width)], body)
+
+
+@pytest.mark.parametrize("height, width", [(16, 16), (17, 18), (19, 21), (30, 13)])
+def test_planes_that_tiles_do_not_fill(height: int, width: int) -> None:
+    assert "winograd_conv" in kinds(check_compiled(network(height, width), 2e-5))
+
+
+def test_batches_and_valid_convolutions() -> None:
+    assert "winograd_conv" in kinds(check_compiled(network(14, 15, batch=3), 2e-5))
+    assert "winograd_conv" in kinds(check_compiled(network(18, 18, padding=0), 2e-5))
+
+
+def test_channels_from_several_tensors() -> None:
+    def body(emit, x):
+        parts = [emit(relax.op.nn.relu(emit(conv(x, weight(c, 16, 1, 1))))) for c in (20, 44)]
+        shapes = [(1, c, 16, 16) for c in (20, 44)]
+        reads = [(1, c) for c in range(44)][::-1] + [(0, c) for c in range(20)]
+        joined = emit(through(IndexMap.gather(shapes, reads), *parts))
+        return emit(conv(joined, weight(64, 64, 3, 3), 1))
+
+    assert "winograd_conv" in kinds(check_compiled(module([(1, 16, 16, 16)], body), 2e-5))
+
+
+def test_it_can_be_switched_off() -> None:
+    assert "winograd_conv" not in kinds(check_compiled(network(16, 16), winograd=False))
+
+
+def test_the_error_is_bounded() -> None:
+    """Against float64: below 1e-5 of the largest output after a reduction of 64 channels."""
+    mod = network(32, 32)
+    (output,) = run_with_tvm(mod, tensors(mod, 2))
+    assert np.isfinite(output).all()
+    check_compiled(mod, 1e-5)
+
+
+def _stage(kernel: int = 3, strides: int = 1, channels: int = 64, size: int = 16, groups: int = 1):
+    shape = (channels, channels // groups, kernel, kernel)
+    mod = fuse(
+        module(
+            [(1, channels, size, size)],
+            lambda emit, x: emit(conv(x, weight(*shape), kernel // 2, strides, groups)),
+        )
+    )
+    return stages(mod)[0]
+
+
+class _View:
+    """What planning asks of an operand, without a planned program around it."""
+
+    def __init__(self, blocks: int | None) -> None:
+        self.extent = attrs.make_class("Extent", ["lanes"])(MACHINE.lanes)
+        self._blocks = blocks
+
+    def block_view(self):
+        made = attrs.make_class("Blocks", ["blocks"])
+        return None if self._blocks is None else made((None,) * self._blocks)
+
+
+def _plan(stage, blocks: int | None = 4, threads: int = 1) -> WinogradPlan | str:
+    return plan(stage, _View(blocks), MACHINE.lanes, 64 // MACHINE.lanes, MACHINE, threads)
+
+
+@pytest.mark.parametrize(
+    "stage, blocks, threads, reason",
+    [
+        (_stage(kernel=1), 4, 1, "not a dense 3 x 3 convolution of stride 1"),
+        (_stage(strides=2), 4, 1, "not a dense 3 x 3 convolution of stride 1"),
+        (_stage(groups=4), 4, 1, "not a dense 3 x 3 convolution of stride 1"),
+        (_stage(), 4, 2, "its products are too small to share between threads"),
+        (_stage(), None, 1, "its operand does not lie in whole blocks"),
+        (_stage(size=3), 4, 1, "the direct form is modelled to be as fast"),
+    ],
+)
+def test_refusals(stage, blocks: int | None, threads: int, reason: str) -> None:
+    assert _plan(stage, blocks, threads) == reason
+
+
+def test_chunks_divide_the_tiles_and_fit_the_second_cache() -> None:
+    made = _plan(_stage(size=56))
+    assert isinstance(made, WinogradPlan)
+    tiles = (-(-56 // made.form.outputs)) ** 2
+    assert tiles % made.chunk == 0
+    assert made.patches.bytes + made.products.bytes <= MACHINE.l2_bytes
