@@ -31,7 +31,7 @@ class Winograd:
     def transform_filters(self, weights: NDArray[np.float32]) -> NDArray[np.float32]:
         """[O, C, 3, 3] → [(m + 2)², O, C], computed in float64."""
         g = np.array(self.filter, np.float64)
-        transformed = np.einsum("ia,ocab,jb->ijoc", g, weights.astype(np.float64), g)
+        transformed: NDArray[np.float64] = np.einsum("ia,ocab,jb->ijoc", g, weights.astype(np.float64), g)
         return transformed.reshape(-1, *weights.shape[:2]).astype(np.float32)
 
 

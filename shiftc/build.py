@@ -44,6 +44,7 @@ def build_program(
             threads=model.threads,
             opt_level=passes.level,
             disabled_passes=passes.disabled,
+            winograd=passes.winograd,
             verify_passes=passes.verify,
             dump_ir=passes.dump_ir,
             node_of_var=imported.node_of_var,

@@ -40,12 +40,14 @@ class PassOptions:
     disabled: names of passes to leave out.
     verify:   run the module before and after every pass and compare.
     dump_ir:  folder that receives the module after every pass.
+    winograd: 3 x 3 convolutions may take Winograd's form, at level 3.
     """
 
     level: int = attrs.field(default=3, validator=[validators.ge(0), validators.le(3)])
     disabled: tuple[str, ...] = ()
     verify: bool = False
     dump_ir: Path | None = None
+    winograd: bool = True
 
 
 @attrs.frozen

@@ -45,6 +45,7 @@ class PipelineOptions:
     threads:         threads the program may use.
     opt_level:       0 turns off every pass that a program can do without (recognize, commute, fold).
     disabled_passes: passes by name that are left out.
+    winograd:        3 x 3 convolutions may take Winograd's form (only at opt_level 3): faster, less exact.
     verify_passes:   run the module before and after every pass on random inputs and compare.
     dump_ir:         directory for the module after every pass, or None.
     node_of_var:     names of the model's nodes by names of the variables they became.
@@ -53,6 +54,7 @@ class PipelineOptions:
     threads: int = 1
     opt_level: int = 3
     disabled_passes: tuple[str, ...] = ()
+    winograd: bool = True
     verify_passes: bool = False
     dump_ir: Path | None = None
     node_of_var: Mapping[str, str] = attrs.field(factory=dict)
@@ -92,7 +94,8 @@ def compile_module(mod: IRModule, target: tvm.target.Target, options: PipelineOp
         mod = changed
         _dump(options, number, name, mod)
     started = time.perf_counter()
-    lowered = lower(mod, target, options.threads, options.node_of_var)
+    winograd = options.winograd and options.opt_level == 3
+    lowered = lower(mod, target, options.threads, options.node_of_var, winograd)
     times["lower"] = time.perf_counter() - started
     _dump(options, len(relax_passes), "lower", lowered.module)
     started = time.perf_counter()

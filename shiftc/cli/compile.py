@@ -32,6 +32,7 @@ from shiftc.options import CompileOptions, PassOptions
 @click.option("--print-pass-times", is_flag=True, help="Print how long every pass took.")
 @click.option("--verify-passes", is_flag=True, help="Run the module before and after every pass and compare.")
 @click.option("--disabled-pass", "disabled_passes", multiple=True, metavar="NAME", help="Leave a pass out.")
+@click.option("--no-winograd", is_flag=True, help="Compute 3 x 3 convolutions directly: slower, more exact.")
 @debug_flag
 @click.pass_obj
 def compile_(
@@ -45,6 +46,7 @@ def compile_(
     print_pass_times: bool,
     verify_passes: bool,
     disabled_passes: tuple[str, ...],
+    no_winograd: bool,
     **model_values: Any,
 ) -> None:
     """Compile MODEL, an ONNX file, to an artifact that runs without the compiler."""
@@ -53,7 +55,7 @@ def compile_(
     options = CompileOptions(
         model=model_options(model, threads=threads, **model_values),
         output=output,
-        passes=PassOptions(opt_level, disabled_passes, verify_passes, dump_ir),
+        passes=PassOptions(opt_level, disabled_passes, verify_passes, dump_ir, winograd=not no_winograd),
     )
     with terminal.progress() as progress:
         report = compile_model(options, progress)

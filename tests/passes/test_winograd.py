@@ -97,7 +97,8 @@ class _View:
 
 
 def _plan(stage, blocks: int | None = 4, threads: int = 1) -> WinogradPlan | str:
-    return plan(stage, _View(blocks), MACHINE.lanes, 64 // MACHINE.lanes, MACHINE, threads)
+    output_blocks = stage.shape[1] // MACHINE.lanes
+    return plan(stage, _View(blocks), MACHINE.lanes, output_blocks, MACHINE, threads)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +109,8 @@ def _plan(stage, blocks: int | None = 4, threads: int = 1) -> WinogradPlan | str
         (_stage(groups=4), 4, 1, "not a dense 3 x 3 convolution of stride 1"),
         (_stage(), 4, 2, "its products are too small to share between threads"),
         (_stage(), None, 1, "its operand does not lie in whole blocks"),
-        (_stage(size=3), 4, 1, "the direct form is modelled to be as fast"),
+        (_stage(size=6), 4, 1, "its plane has too few tiles"),
+        (_stage(size=7, channels=512), 512 // MACHINE.lanes, 1, "the direct form is modelled to be as fast"),
     ],
 )
 def test_refusals(stage, blocks: int | None, threads: int, reason: str) -> None:

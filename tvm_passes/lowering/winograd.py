@@ -30,7 +30,7 @@ from .steps import StageStep
 
 _ITEM = 4
 _FEWEST_TILES = 12
-"""Fewer in a chunk leave the products' register tiles half empty."""
+"""Fewer leave the products' register tiles half empty."""
 _MEMORY_BYTES_PER_CYCLE = 3.0
 """What one core gets from memory; transformed filters are four times as large as filters."""
 _WORTH = 0.85
@@ -60,15 +60,15 @@ def plan_winograd(
     blocks = view.block_view()
     if blocks is None or view.extent.lanes != lanes:
         return "its operand does not lie in whole blocks"
-    best: tuple[float, int] | None = None
-    for outputs in BY_OUTPUTS:
-        cycles = _cycles(stage, len(blocks.blocks), output_blocks, lanes, BY_OUTPUTS[outputs], machine)
-        if best is None or cycles < best[0]:
-            best = (cycles, outputs)
-    assert best is not None
-    if best[0] > _WORTH * stage.macs / (machine.lanes * machine.fma_ports):
+    forms = [form for form in BY_OUTPUTS.values() if _tiles(stage, form) >= _FEWEST_TILES]
+    if not forms:
+        return "its plane has too few tiles"
+    cycles, form = min(
+        ((_cycles(stage, len(blocks.blocks), output_blocks, lanes, f, machine), f) for f in forms),
+        key=lambda pair: pair[0],
+    )
+    if cycles > _WORTH * stage.macs / (machine.lanes * machine.fma_ports):
         return "the direct form is modelled to be as fast"
-    form = BY_OUTPUTS[best[1]]
     per_tile = form.size**2 * lanes * _ITEM
     chunk = _chunk(_tiles(stage, form), machine.l2_bytes // (per_tile * (len(blocks.blocks) + output_blocks)))
     scratch = [
@@ -101,7 +101,8 @@ def _cycles(
     transforms = tiles * (blocks + output_blocks) * vector_work / machine.fma_ports
     products = points * tiles * channels * output_blocks * lanes / (machine.lanes * machine.fma_ports)
     extra = (points - 9) * channels * outputs * _ITEM
-    return products + transforms + (extra / _MEMORY_BYTES_PER_CYCLE if extra > machine.l2_bytes else 0.0)
+    total: float = products + transforms
+    return total + (extra / _MEMORY_BYTES_PER_CYCLE if extra > machine.l2_bytes else 0.0)
 
 
 def lower_winograd(
