@@ -44,6 +44,7 @@ from .lowering.steps import (
 )
 from .lowering.winograd import lower_winograd
 from .node import origin
+from .placement import Plain, Region
 from .relax_values import dtype_of, shape_of
 
 _STAGE_KINDS: dict[str, tuple[str, Callable[[LoweringContext, StageStep, KernelRecord], KernelCall]]] = {
@@ -109,26 +110,32 @@ def _call(context: LoweringContext, step: Step, node_of_var: Mapping[str, str]) 
         return _of_model(variable, node_of_var)
 
     if isinstance(step, PackStep):
-        return lower_pack(
-            context, step, _layout(2 * step.source.bytes, f"layout of {named(step.source.name)}")
-        )
+        kind = _copy_kind(step.source, "input")
+        record = _copy_record(kind, 2 * step.source.bytes, f"layout of {named(step.source.name)}")
+        return lower_pack(context, step, record)
     if isinstance(step, UnpackStep):
-        return lower_unpack(
-            context, step, _layout(2 * step.output.bytes, f"layout of {named(step.output.name)}")
-        )
+        kind = _copy_kind(step.output, "output")
+        record = _copy_record(kind, 2 * step.output.bytes, f"layout of {named(step.output.name)}")
+        return lower_unpack(context, step, record)
     if isinstance(step, RepackStep):
         size = 8 * step.view.channels * int(np.prod(step.view.plane))
-        return lower_repack(context, step, _layout(size, f"copy of {named(step.view.tensors[0].name)}"))
+        record = _copy_record("movement", size, f"copy of {named(step.view.tensors[0].name)}")
+        return lower_repack(context, step, record)
     if isinstance(step, FillStep):
-        return lower_fill(context, step, _layout(0, f"halo of {named(step.tensor.name)}"))
+        return lower_fill(context, step, _copy_record("movement", 0, f"halo of {named(step.tensor.name)}"))
     assert isinstance(step, GatherStep)
-    return lower_gather(
-        context, step, _layout(2 * step.output.bytes, f"movement to {named(step.output.name)}")
-    )
+    record = _copy_record("movement", 2 * step.output.bytes, f"movement to {named(step.output.name)}")
+    return lower_gather(context, step, record)
 
 
-def _layout(size: int, stage: str) -> KernelRecord:
-    return KernelRecord("", "layout", True, 0, size, stage)
+def _copy_kind(tensor: Plain, edge: Region) -> str:
+    """`layout` for the blocked form of an input or output of the network, which has to be; else `movement`."""
+    address = (tensor.root or tensor).address
+    return "layout" if address is not None and address.region == edge else "movement"
+
+
+def _copy_record(kind: str, size: int, stage: str) -> KernelRecord:
+    return KernelRecord("", kind, True, 0, size, stage)
 
 
 def _stage_bytes(step: StageStep) -> int:
