@@ -129,7 +129,7 @@ def _call(context: LoweringContext, step: Step, node_of_var: Mapping[str, str]) 
 
 
 def _copy_kind(tensor: Plain, edge: Region) -> str:
-    """`layout` for the blocked form of an input or output of the network, which has to be; else `movement`."""
+    """`layout` where an input or output of the network changes its layout, else `movement`."""
     address = (tensor.root or tensor).address
     return "layout" if address is not None and address.region == edge else "movement"
 
