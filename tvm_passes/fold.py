@@ -15,6 +15,7 @@ from .foldable import refuse_data, refuse_operand
 from .graph import Graph, Node, outline
 from .relax_values import dtype_of
 from .report import Report
+from .separate import REASON as SEPARATED
 from .stage import COMPOSITE, COMPOSITE_ATTRIBUTE, Stage, stage_of
 from .uses import Uses
 
@@ -28,8 +29,8 @@ def fold(mod: IRModule, report: Report) -> IRModule:
         stage = stage_of(mod, node)
         if stage is None:
             for var in node.variables:
-                if _is_map(uses, var) and node.op != "index_map":
-                    refusals[var] = f"{node.op} is not a stage that reads through maps"
+                if _is_map(uses, var):
+                    refusals[var] = _refusal(node)
             continue
         maps = _accepted(uses, stage, refusals)
         if maps:
@@ -40,6 +41,10 @@ def fold(mod: IRModule, report: Report) -> IRModule:
     _record(graph, report, refusals)
     graph.remove_dead()
     return graph.write(mod)
+
+
+def _refusal(reader: Node) -> str:
+    return SEPARATED if reader.op == "index_map" else f"{reader.op} is not a stage that reads through maps"
 
 
 def _is_map(uses: Uses, var: Var) -> Node | None:

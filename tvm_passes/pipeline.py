@@ -3,6 +3,8 @@
     canonicalize   one form per operator; normalisations and scales folded into weights
     recognize      movement-only subgraphs → index maps
     commute        element-wise operators go in front of the maps they follow
+    compose        maps that read maps become one
+    separate       sources read with another stride than their neighbours get a map of their own
     fuse           anchor + epilogue = one stage
     fold           index maps → the reads of stages
     lower          arena, kernels, program
@@ -25,12 +27,14 @@ import schedules
 from .canonicalize import canonicalize
 from .commute import commute
 from .compiled import Compiled
+from .compose import compose
 from .fold import fold
 from .fuse import fuse
 from .lower import Lowered, lower
 from .node import origin
 from .recognize import recognize
 from .report import IndexMapRecord, Report
+from .separate import separate
 from .verify import verify_same
 
 
@@ -61,8 +65,8 @@ class PipelineOptions:
 
 
 REQUIRED_PASSES = ("canonicalize", "fuse", "lower")
-OPTIONAL_PASSES = ("recognize", "commute", "fold")
-PASSES = ("canonicalize", "recognize", "commute", "fuse", "fold", "lower")
+OPTIONAL_PASSES = ("recognize", "commute", "compose", "separate", "fold")
+PASSES = ("canonicalize", "recognize", "commute", "compose", "separate", "fuse", "fold", "lower")
 
 
 def compile_module(mod: IRModule, target: tvm.target.Target, options: PipelineOptions) -> Compiled:
@@ -77,6 +81,8 @@ def compile_module(mod: IRModule, target: tvm.target.Target, options: PipelineOp
         "canonicalize": canonicalize,
         "recognize": lambda m: recognize(m, report),
         "commute": commute,
+        "compose": lambda m: compose(m, report),
+        "separate": lambda m: separate(m, report),
         "fuse": fuse,
         "fold": lambda m: fold(m, report),
     }

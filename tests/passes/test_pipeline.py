@@ -39,7 +39,8 @@ def test_the_shift_is_gone() -> None:
 def test_any_optional_pass_can_be_left_out(name: str) -> None:
     program = check_compiled(NETWORK, disabled_passes=(name,))
     assert name not in program.pass_times
-    assert len(program.steps) > 4
+    if name not in ("compose", "separate"):  # this network's only map stands alone
+        assert len(program.steps) > 4
 
 
 def test_level_zero_is_without_optional_passes() -> None:
@@ -55,7 +56,7 @@ def test_a_required_pass_cannot_be_disabled(name: str) -> None:
 
 
 def test_an_unknown_pass_is_named() -> None:
-    message = "^there is no pass unroll; passes that can be disabled: recognize, commute, fold$"
+    message = f"^there is no pass unroll; passes that can be disabled: {', '.join(OPTIONAL_PASSES)}$"
     with pytest.raises(PassError, match=message):
         compiled(NETWORK, disabled_passes=("unroll",))
 
@@ -82,10 +83,11 @@ def test_the_module_after_every_pass_is_written(tmp_path: Path) -> None:
     files = sorted(directory.iterdir())
     assert [file.name for file in files] == [f"{i:02d}-{name}.py" for i, name in enumerate(PASSES)]
     texts = [file.read_text(encoding="utf-8") for file in files]
-    assert "shiftc.index_map" not in texts[0]
-    assert "shiftc.index_map" in texts[1]
-    assert "shiftc.stage" in texts[3]
-    assert "T.address_of" in texts[5]
+    after = dict(zip(PASSES, texts, strict=True))
+    assert "shiftc.index_map" not in after["canonicalize"]
+    assert "shiftc.index_map" in after["recognize"]
+    assert "shiftc.stage" in after["fuse"]
+    assert "T.address_of" in after["lower"]
 
 
 def test_passes_left_out_are_not_written(tmp_path: Path) -> None:
