@@ -24,6 +24,7 @@ from .lowering.generic import is_view, legalize
 from .lowering.operands import Operand, choose_access
 from .lowering.steps import GenericStep, StageStep
 from .lowering.winograd import WinogradPlan, plan_winograd
+from .place import place
 from .placement import Address, Blocked, Plain, natural_positions
 from .relax_values import dtype_of, shape_of
 from .stage import Operation, Read, Stage, stage_of
@@ -59,7 +60,7 @@ class Planner:
             self._plan(node)
         for index, out in enumerate(self.graph.outputs):
             self.tensors.deliver(out, Address("output", index=index))
-        self.tensors.place()
+        self.tensors.arena_bytes = place(self.tensors.steps, self.tensors.memories.values())
         return self.tensors
 
     def _plan(self, node: Node) -> None:

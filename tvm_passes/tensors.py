@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import attrs
 import numpy as np
 from tvm.ir import Expr, GenericConst, Var
 
 from .anchor import Window
-from .arena import Lifetime, allocate
 from .array import Array
 from .channel_view import ChannelView
 from .geometry import Border, Extent
@@ -18,10 +15,8 @@ from .lowering.context import LoweringError
 from .lowering.steps import (
     FillStep,
     GatherStep,
-    GenericStep,
     PackStep,
     RepackStep,
-    StageStep,
     Step,
     UnpackStep,
 )
@@ -29,9 +24,6 @@ from .placement import Address, Blocked, BlockedMemory, Plain, natural_positions
 from .relax_values import constant_of, dtype_of, shape_of
 from .stage import Read
 from .translation import translation_of
-
-ZERO_BYTES = 64
-"""The arena starts with a cache line of zeros: what gathers read where a map reads nothing."""
 
 
 class Tensors:
@@ -237,63 +229,3 @@ class Tensors:
             if border != "zero":
                 self.append(FillStep(copy))
         return self._copies[key]
-
-    # --- placing ----------------------------------------------------------------------------
-
-    def place(self) -> None:
-        """Lay out the arena: lifetimes overlaid within each memory, memories one after the other."""
-        spans = self._spans()
-        end = ZERO_BYTES
-        for extent, memory in sorted(self.memories.items(), key=lambda item: attrs.astuple(item[0])):
-            residents = [t for t in spans if isinstance(t, Blocked) and t.extent == extent]
-            lifetimes = [Lifetime(t.blocks, *spans[t]) for t in residents]
-            offsets, memory.planes = allocate(lifetimes)
-            for tensor, offset in zip(residents, offsets, strict=True):
-                tensor.first_plane = offset
-            if memory.needs_zeros:
-                memory.zero_plane = memory.planes
-                memory.planes += 1
-            memory.base = end // 4
-            end += _aligned(memory.planes * memory.geometry.plane * 4)
-        loose = [t for t in spans if isinstance(t, Plain) and t.address is None and t.value is None]
-        offsets, size = allocate([Lifetime(_aligned(t.bytes), *spans[t]) for t in loose])
-        for plain, offset in zip(loose, offsets, strict=True):
-            plain.address = Address("arena", end + offset)
-        self.arena_bytes = end + size
-
-    def _spans(self) -> dict[Blocked | Plain, tuple[int, int]]:
-        """First and last step of every tensor that a step touches."""
-        spans: dict[Blocked | Plain, tuple[int, int]] = {}
-        for index, step in enumerate(self.steps):
-            for tensor in _touched(step):
-                key = (tensor.root or tensor) if isinstance(tensor, Plain) else tensor
-                first, _ = spans.get(key, (index, index))
-                spans[key] = (first, index)
-        return spans
-
-
-def _aligned(size: int) -> int:
-    return -(-size // ZERO_BYTES) * ZERO_BYTES
-
-
-def _touched(step: Step) -> Iterator[Blocked | Plain]:
-    """The tensors a step reads or writes."""
-    if isinstance(step, StageStep):
-        yield from step.view.tensors
-        for operand in step.operands:
-            if operand is not None:
-                yield from operand.view.tensors
-        if step.winograd is not None:
-            yield from (step.winograd.patches, step.winograd.products)
-        yield step.output
-    elif isinstance(step, PackStep):
-        yield from (step.source, step.output)
-    elif isinstance(step, UnpackStep | RepackStep):
-        yield from step.view.tensors
-        yield step.output
-    elif isinstance(step, FillStep):
-        yield step.tensor
-    elif isinstance(step, GatherStep):
-        yield from (*step.sources, step.output)
-    elif isinstance(step, GenericStep):
-        yield from (*step.inputs, *step.outputs)

@@ -10,9 +10,10 @@ from tvm_passes.fold import fold
 from tvm_passes.fuse import fuse
 from tvm_passes.layout import Planner
 from tvm_passes.lowering.steps import PackStep, StageStep
+from tvm_passes.place import ZERO_BYTES, lifespans
 from tvm_passes.placement import Blocked, Plain
 from tvm_passes.report import Report
-from tvm_passes.tensors import ZERO_BYTES, Tensors
+from tvm_passes.tensors import Tensors
 
 LANES = 8
 SHAPE = (1, 16, 6, 6)
@@ -165,7 +166,7 @@ def test_nothing_that_is_alive_shares_memory() -> None:
         ), scores
 
     planned = plan(module([SHAPE], body))
-    alive = planned._spans()
+    alive = lifespans(planned.steps)
 
     def spaces(tensor: Blocked | Plain) -> tuple[int, int] | None:
         if isinstance(tensor, Blocked):

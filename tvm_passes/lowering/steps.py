@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from .winograd import WinogradPlan
 
 
+Tensor = Blocked | Plain
+"""What steps read and write; every step names all of its `tensors`."""
+
+
 @attrs.frozen(eq=False)
 class StageStep:
     """Run a stage.
@@ -31,6 +35,12 @@ class StageStep:
     output: Blocked
     winograd: WinogradPlan | None = None
 
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        views = [self.view, *(o.view for o in self.operands if o is not None)]
+        scratch = () if self.winograd is None else (self.winograd.patches, self.winograd.products)
+        return (*(t for view in views for t in view.tensors), *scratch, self.output)
+
 
 @attrs.frozen(eq=False)
 class PackStep:
@@ -38,6 +48,10 @@ class PackStep:
 
     source: Plain
     output: Blocked
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        return (self.source, self.output)
 
 
 @attrs.frozen(eq=False)
@@ -47,6 +61,10 @@ class UnpackStep:
     view: ChannelView
     output: Plain
 
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        return (*self.view.tensors, self.output)
+
 
 @attrs.frozen(eq=False)
 class RepackStep:
@@ -55,12 +73,20 @@ class RepackStep:
     view: ChannelView
     output: Blocked
 
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        return (*self.view.tensors, self.output)
+
 
 @attrs.frozen(eq=False)
 class FillStep:
     """Write a tensor's halo from its own elements: wrap around, or repeat the edge."""
 
     tensor: Blocked
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        return (self.tensor,)
 
 
 @attrs.frozen(eq=False)
@@ -70,6 +96,10 @@ class GatherStep:
     index_map: object
     sources: tuple[Plain, ...]
     output: Plain
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        return (*self.sources, self.output)
 
 
 @attrs.frozen(eq=False)
@@ -81,6 +111,10 @@ class GenericStep:
     func: tirx.PrimFunc
     inputs: tuple[Plain, ...]
     outputs: tuple[Plain, ...]
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        return (*self.inputs, *self.outputs)
 
 
 Step = StageStep | PackStep | UnpackStep | RepackStep | FillStep | GatherStep | GenericStep
