@@ -103,8 +103,3 @@ def _apply_from(first: int, epilogue: Epilogue, value: Expr, buffers: Buffers, a
             operand = _operand(op, i, buffers, at)
             value = TENSOR[op.kind](operand, value) if op.swapped else TENSOR[op.kind](value, operand)
     return value
-
-
-def tag(epilogue: Epilogue) -> str:
-    """Short readable part of a kernel's name."""
-    return "_".join(op.kind for op in epilogue)

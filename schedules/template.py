@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 import attrs
@@ -64,11 +64,32 @@ class Template(Protocol):
         """The kernel. Raises ScheduleError for decisions that do not fit the workload."""
 
 
-def kernel_name(kind: str, shape: str, workload: Workload, decisions: Decisions, tag: str = "") -> str:
-    """`kind_shape[_tag]_digest`, the digest covering everything that shapes the code."""
+def kernel_of(
+    kind: str,
+    shape: str,
+    workload: Workload,
+    decisions: Decisions,
+    func: tirx.PrimFunc,
+    parameters: Iterable[str],
+    pixels: int,
+) -> Kernel:
+    """The kernel of a template, named `kind_shape[_epilogue]_digest`; the digest covers all that shapes it.
+
+    shape:  the workload in a few numbers, for people.
+    pixels: entries of the tables indexed by output pixel.
+    """
     text = repr((workload, sorted(decisions.items())))
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-    return "_".join(part for part in (kind, shape, tag, digest) if part)
+    steps = [op.kind for op in workload.epilogue]
+    return Kernel(
+        name="_".join((kind, shape, *steps, digest)),
+        kind=kind,
+        workload=workload,
+        func=func,
+        parameters=tuple(parameters),
+        decisions=decisions,
+        padded_pixels=pixels,
+    )
 
 
 def tiles(total: int, tile: int) -> list[tuple[int, int, int]]:

@@ -42,9 +42,3 @@ def allocate(lifetimes: Sequence[Lifetime], alignment: int = 1) -> tuple[list[in
         placed.append(index)
         total = max(total, offset + wanted.size)
     return offsets, total
-
-
-def lower_bound(lifetimes: Sequence[Lifetime]) -> int:
-    """The largest sum of sizes alive at one step: no allocation can need less."""
-    steps = {t.first for t in lifetimes}
-    return max((sum(t.size for t in lifetimes if t.first <= s <= t.last) for s in steps), default=0)

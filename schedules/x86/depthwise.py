@@ -26,7 +26,7 @@ from schedules.emit import UNBOUNDED, Buffers, address, emit
 from schedules.machine import MachineParameters
 from schedules.parallelism import worth_threads
 from schedules.register_blocking import accumulate_in_registers
-from schedules.template import Decisions, Kernel, ScheduleError, kernel_name, tiles
+from schedules.template import Decisions, Kernel, ScheduleError, kernel_of, tiles
 from schedules.workload import Depthwise, Workload
 
 KIND = "depthwise"
@@ -119,12 +119,4 @@ class DepthwiseTemplate:
                 parallel=worth_threads(cycles, decisions["threads"]),
             )
         shape = f"{taps}x{blocks * lanes}x{pixels}_t{decisions['pixel_tile']}"
-        return Kernel(
-            name=kernel_name(KIND, shape, workload, decisions, epilogue.tag(workload.epilogue)),
-            kind=KIND,
-            workload=workload,
-            func=schedule.mod["main"],
-            parameters=tuple(parameters),
-            decisions=decisions,
-            padded_pixels=pixels,
-        )
+        return kernel_of(KIND, shape, workload, decisions, schedule.mod["main"], parameters, pixels)

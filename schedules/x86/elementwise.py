@@ -20,7 +20,7 @@ from schedules.applicability import refusal
 from schedules.emit import UNBOUNDED, Buffers, address, emit
 from schedules.machine import MachineParameters
 from schedules.parallelism import worth_threads
-from schedules.template import Decisions, Kernel, kernel_name, tiles
+from schedules.template import Decisions, Kernel, kernel_of, tiles
 from schedules.workload import Elementwise, Workload
 
 KIND = "elementwise"
@@ -96,12 +96,4 @@ class ElementwiseTemplate:
             schedule.unroll(p_inner)
             schedule.vectorize(v)
         shape = f"{workload.access}_{blocks * lanes}x{pixels}"
-        return Kernel(
-            name=kernel_name(KIND, shape, workload, decisions, epilogue.tag(workload.epilogue)),
-            kind=KIND,
-            workload=workload,
-            func=schedule.mod["main"],
-            parameters=tuple(parameters),
-            decisions=decisions,
-            padded_pixels=pixels,
-        )
+        return kernel_of(KIND, shape, workload, decisions, schedule.mod["main"], parameters, pixels)

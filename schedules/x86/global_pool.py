@@ -23,7 +23,7 @@ from schedules.emit import UNBOUNDED, Buffers, address, emit
 from schedules.machine import MachineParameters
 from schedules.parallelism import worth_threads
 from schedules.register_blocking import accumulate_in_registers
-from schedules.template import Decisions, Kernel, kernel_name, largest_divisor, tiles
+from schedules.template import Decisions, Kernel, kernel_of, largest_divisor, tiles
 from schedules.workload import GlobalPool, Workload
 from schedules.x86.pooling import combine, identity
 
@@ -100,12 +100,4 @@ class GlobalPoolTemplate:
                 parallel=worth_threads(cycles, decisions["threads"]),
             )
         shape = f"{workload.kind}_{workload.pixels}x{blocks * lanes}x{batch}"
-        return Kernel(
-            name=kernel_name(self.kind, shape, workload, decisions, epilogue.tag(workload.epilogue)),
-            kind=self.kind,
-            workload=workload,
-            func=schedule.mod["main"],
-            parameters=tuple(parameters),
-            decisions=decisions,
-            padded_pixels=batch,
-        )
+        return kernel_of(self.kind, shape, workload, decisions, schedule.mod["main"], parameters, batch)

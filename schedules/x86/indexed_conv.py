@@ -31,7 +31,7 @@ from schedules.emit import UNBOUNDED, Buffers, address, emit
 from schedules.machine import MachineParameters
 from schedules.parallelism import worth_threads
 from schedules.register_blocking import accumulate_in_registers
-from schedules.template import Decisions, Kernel, ScheduleError, kernel_name, largest_divisor, tiles
+from schedules.template import Decisions, Kernel, ScheduleError, kernel_of, largest_divisor, tiles
 from schedules.workload import IndexedConv, Workload
 from schedules.x86.register_tile import default_decisions
 
@@ -159,12 +159,4 @@ class IndexedConvTemplate:
             _schedule_region(schedule, region, decisions, cycles)
         shape = f"{workload.virtual_channels}x{blocks * lanes}x{pixels}"
         shape += f"_t{decisions['pixel_tile']}x{decisions['block_tile']}"
-        return Kernel(
-            name=kernel_name(KIND, shape, workload, decisions, epilogue.tag(workload.epilogue)),
-            kind=KIND,
-            workload=workload,
-            func=schedule.mod["main"],
-            parameters=tuple(parameters),
-            decisions=decisions,
-            padded_pixels=pixels,
-        )
+        return kernel_of(KIND, shape, workload, decisions, schedule.mod["main"], parameters, pixels)

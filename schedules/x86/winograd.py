@@ -22,7 +22,7 @@ from schedules import epilogue
 from schedules.applicability import refusal
 from schedules.emit import UNBOUNDED, Buffers, address, emit
 from schedules.machine import MachineParameters
-from schedules.template import Decisions, Kernel, ScheduleError, kernel_name
+from schedules.template import Decisions, Kernel, ScheduleError, kernel_of
 from schedules.winograd import BY_OUTPUTS, Matrix
 from schedules.workload import WinogradInput, WinogradOutput, Workload
 
@@ -144,12 +144,12 @@ def _kernel(
     kind: str, workload: Any, decisions: Decisions, parameters: dict[str, tuple[str, int]], body: Any
 ) -> Kernel:
     shape = f"{workload.outputs}x{workload.outputs}_{workload.blocks * workload.lanes}x{workload.tiles}"
-    return Kernel(
-        name=kernel_name(kind, shape, workload, decisions, epilogue.tag(workload.epilogue)),
-        kind=kind,
-        workload=workload,
-        func=Schedule(emit(parameters, body)).mod["main"],
-        parameters=tuple(parameters),
-        decisions=decisions,
-        padded_pixels=workload.tiles * workload.outputs**2,
+    return kernel_of(
+        kind,
+        shape,
+        workload,
+        decisions,
+        Schedule(emit(parameters, body)).mod["main"],
+        parameters,
+        workload.tiles * workload.outputs**2,
     )
