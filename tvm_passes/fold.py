@@ -13,7 +13,6 @@ from tvm.ir import IRModule, Var
 from .apply_index_map import index_map_of
 from .foldable import refuse_data, refuse_operand
 from .graph import Graph, Node, outline
-from .relax_values import dtype_of
 from .report import Report
 from .separate import REASON as SEPARATED
 from .stage import COMPOSITE, COMPOSITE_ATTRIBUTE, Stage, stage_of
@@ -35,9 +34,6 @@ def fold(mod: IRModule, report: Report) -> IRModule:
         maps = _accepted(uses, stage, refusals)
         if maps:
             mod = _pull_in(mod, graph, node, maps)
-    for node in graph.nodes:
-        if node.op == "index_map" and dtype_of(node.var) != "float32":
-            refusals.setdefault(node.var, f"it moves {dtype_of(node.var)}, kernels read float32")
     _record(graph, report, refusals)
     graph.remove_dead()
     return graph.write(mod)

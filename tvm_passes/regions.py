@@ -220,4 +220,6 @@ def _endpoint_problem(var: Var, output: Var) -> str | None:
         return f"{var.name} has rank {len(shape)}, not [N, C, H, W] or [N, K]"
     if str(var.ty.dtype) != str(output.ty.dtype):
         return f"{var.name} is of type {var.ty.dtype}, the result of type {output.ty.dtype}"
+    if str(var.ty.dtype) != "float32":
+        return f"{var.name} is of type {var.ty.dtype}, kernels read float32"
     return None

@@ -151,7 +151,9 @@ class Tensors:
     def _copy(self, source: Plain, address: Address | None = None) -> Plain:
         """A copy of a plain tensor, at an address or placed later."""
         copy = attrs.evolve(source, address=address, root=None, value=None)
-        words = -(-source.bytes // 4)
+        if source.bytes % 4:
+            raise LoweringError(f"{source.name}: a copy of {source.bytes} bytes, copies are of whole words")
+        words = source.bytes // 4
         self.append(GatherStep(IndexMap.identity(as_4d((1, words))), (source,), copy))
         return copy
 
