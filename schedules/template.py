@@ -33,8 +33,6 @@ class Kernel:
                 epilogue, `e{i}` (operand) with its tables `e{i}_rb` (per block) or `e{i}_rl` (per
                 channel) and `e{i}_rp` (per pixel).
     decisions:  the choices it was scheduled with.
-    padded_pixels: entries the kernel reads from tables indexed by output pixel; longer than the
-                workload's pixels if the last tile is padded, with the last entry repeated.
     """
 
     name: str
@@ -43,7 +41,6 @@ class Kernel:
     func: tirx.PrimFunc
     parameters: tuple[str, ...]
     decisions: Decisions
-    padded_pixels: int
 
 
 class Template(Protocol):
@@ -71,12 +68,10 @@ def kernel_of(
     decisions: Decisions,
     func: tirx.PrimFunc,
     parameters: Iterable[str],
-    pixels: int,
 ) -> Kernel:
     """The kernel of a template, named `kind_shape[_epilogue]_digest`; the digest covers all that shapes it.
 
-    shape:  the workload in a few numbers, for people.
-    pixels: entries of the tables indexed by output pixel.
+    shape: the workload in a few numbers, for people.
     """
     text = repr((workload, sorted(decisions.items())))
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
@@ -88,7 +83,6 @@ def kernel_of(
         func=func,
         parameters=tuple(parameters),
         decisions=decisions,
-        padded_pixels=pixels,
     )
 
 

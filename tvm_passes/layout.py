@@ -91,7 +91,7 @@ class Planner:
     # --- stages -----------------------------------------------------------------------------
 
     def _plan_stage(self, stage: Stage) -> None:
-        view = self._view(stage.read)
+        view = self.tensors.view(stage.read)
         blocks = None if stage.kind == "convolution" else view.block_view()
         if blocks is None and stage.kind not in ("convolution", "elementwise"):
             view = ChannelView.whole(*self.tensors.repacked(view))
@@ -99,7 +99,7 @@ class Planner:
         n, channels, rows, columns = stage.shape
         view.require_halo(stage.window, rows, columns)
         extents = (n, rows, columns)
-        views = [None if o.read is None else self._view(o.read) for o in stage.epilogue]
+        views = [None if o.read is None else self.tensors.view(o.read) for o in stage.epilogue]
         output = self._output(stage, extents, channels, blocks, views)
         operands = tuple(
             None if v is None else self._operand(o, v, output)
@@ -154,10 +154,6 @@ class Planner:
             return Operand("channel", view)
         view.require_halo(Window(), output.extent.rows, output.extent.columns)
         return Operand(choose_access(view, output), view)
-
-    def _view(self, read: Read) -> ChannelView:
-        """How a stage sees an operand."""
-        return self.tensors.view(read)
 
     # --- looking ahead ----------------------------------------------------------------------
 

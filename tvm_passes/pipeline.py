@@ -64,9 +64,9 @@ class PipelineOptions:
     node_of_var: Mapping[str, str] = attrs.field(factory=dict)
 
 
-REQUIRED_PASSES = ("canonicalize", "fuse", "lower")
-OPTIONAL_PASSES = ("recognize", "commute", "compose", "separate", "fold")
 PASSES = ("canonicalize", "recognize", "commute", "compose", "separate", "fuse", "fold", "lower")
+REQUIRED_PASSES = ("canonicalize", "fuse", "lower")
+OPTIONAL_PASSES = tuple(name for name in PASSES if name not in REQUIRED_PASSES)
 
 
 def compile_module(mod: IRModule, target: tvm.target.Target, options: PipelineOptions) -> Compiled:

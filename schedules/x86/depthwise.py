@@ -119,4 +119,4 @@ class DepthwiseTemplate:
                 parallel=worth_threads(cycles, decisions["threads"]),
             )
         shape = f"{taps}x{blocks * lanes}x{pixels}_t{decisions['pixel_tile']}"
-        return kernel_of(KIND, shape, workload, decisions, schedule.mod["main"], parameters, pixels)
+        return kernel_of(KIND, shape, workload, decisions, schedule.mod["main"], parameters)

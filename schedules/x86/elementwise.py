@@ -96,4 +96,4 @@ class ElementwiseTemplate:
             schedule.unroll(p_inner)
             schedule.vectorize(v)
         shape = f"{workload.access}_{blocks * lanes}x{pixels}"
-        return kernel_of(KIND, shape, workload, decisions, schedule.mod["main"], parameters, pixels)
+        return kernel_of(KIND, shape, workload, decisions, schedule.mod["main"], parameters)

@@ -100,4 +100,4 @@ class GlobalPoolTemplate:
                 parallel=worth_threads(cycles, decisions["threads"]),
             )
         shape = f"{workload.kind}_{workload.pixels}x{blocks * lanes}x{batch}"
-        return kernel_of(self.kind, shape, workload, decisions, schedule.mod["main"], parameters, batch)
+        return kernel_of(self.kind, shape, workload, decisions, schedule.mod["main"], parameters)

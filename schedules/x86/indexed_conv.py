@@ -159,4 +159,4 @@ class IndexedConvTemplate:
             _schedule_region(schedule, region, decisions, cycles)
         shape = f"{workload.virtual_channels}x{blocks * lanes}x{pixels}"
         shape += f"_t{decisions['pixel_tile']}x{decisions['block_tile']}"
-        return kernel_of(KIND, shape, workload, decisions, schedule.mod["main"], parameters, pixels)
+        return kernel_of(KIND, shape, workload, decisions, schedule.mod["main"], parameters)

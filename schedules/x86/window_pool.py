@@ -109,4 +109,4 @@ class WindowPoolTemplate:
                 parallel=worth_threads(cycles, decisions["threads"]),
             )
         shape = f"{workload.kind}_{workload.row_taps}x{workload.column_taps}x{blocks * lanes}x{pixels}"
-        return kernel_of(self.kind, shape, workload, decisions, schedule.mod["main"], parameters, pixels)
+        return kernel_of(self.kind, shape, workload, decisions, schedule.mod["main"], parameters)

@@ -151,5 +151,4 @@ def _kernel(
         decisions,
         Schedule(emit(parameters, body)).mod["main"],
         parameters,
-        workload.tiles * workload.outputs**2,
     )

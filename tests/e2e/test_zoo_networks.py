@@ -56,10 +56,9 @@ def test_no_kernel_only_moves_data(compiled: tuple[str, Agreement]) -> None:
     assert len(moving) - len(copies) <= 2, [k.stage for k in moving]
 
 
+@pytest.mark.parametrize("compiled", FULLY_FOLDED, indirect=True)
 def test_no_more_kernels_than_arithmetic(compiled: tuple[str, Agreement]) -> None:
     name, result = compiled
-    if name not in FULLY_FOLDED:
-        pytest.skip("counted for the networks that fold completely")
     graph = zoo.build(name).graph
     weights = {t.name: onnx.numpy_helper.to_array(t) for t in graph.initializer}
     arithmetic = sum(n.op_type in ARITHMETIC and not _is_shift(weights[n.input[1]]) for n in graph.node)

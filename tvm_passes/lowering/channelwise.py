@@ -39,7 +39,7 @@ def lower_depthwise(context: LoweringContext, step: StageStep, record: KernelRec
     arguments = {
         "x": ARENA,
         "xo": context.table(blocks.bases()),
-        "xp": context.table(view.pixels(stage.window, rows, columns), kernel.padded_pixels),
+        "xp": context.table(view.pixels(stage.window, rows, columns)),
         "k": context.constant(schedules.pack_weights(kernel, weights)),
     }
     return _call(context, step, kernel, arguments, record)
@@ -129,7 +129,7 @@ def lower_elementwise(context: LoweringContext, step: StageStep, record: KernelR
     kernel = context.kernel(workload)
     arguments: dict[str, Address] = {
         "x": ARENA,
-        "xp": context.table(view.pixels(Window(), rows, columns), kernel.padded_pixels),
+        "xp": context.table(view.pixels(Window(), rows, columns)),
     }
     if step.blocks is not None:
         arguments["xb"] = context.table(step.blocks.bases())
@@ -151,6 +151,6 @@ def _call(
     record: KernelRecord,
 ) -> KernelCall:
     epilogue = step.stage.epilogue
-    arguments |= output_arguments(context, step.output, kernel.padded_pixels)
-    arguments |= epilogue_arguments(context, epilogue, step.operands, step.output, kernel.padded_pixels)
+    arguments |= output_arguments(context, step.output)
+    arguments |= epilogue_arguments(context, epilogue, step.operands, step.output)
     return context.call(kernel, arguments, record)

@@ -57,13 +57,11 @@ class LoweringContext:
             self.kernels[workload] = schedules.build(workload, self.target, self.threads)
         return self.kernels[workload]
 
-    def table(self, values: Array, length: int | None = None) -> Address:
-        """Store element offsets as int32, the last one repeated up to `length`; their address."""
+    def table(self, values: Array) -> Address:
+        """Store element offsets as int32; their address."""
         flat = np.asarray(values, np.int64).reshape(-1)
         if flat.size and int(np.abs(flat).max()) > np.iinfo(np.int32).max:
             raise LoweringError("the arena exceeds 2^31 elements: compile for a smaller batch")
-        if length is not None and length > flat.size:
-            flat = np.concatenate([flat, np.full(length - flat.size, flat[-1])])
         return Address("constants", self.pool.add(flat.astype(np.int32)))
 
     def constant(self, values: Array) -> Address:

@@ -38,10 +38,10 @@ def lower_convolution(context: LoweringContext, step: StageStep, record: KernelR
     arguments = {
         "x": ARENA,
         "ct": context.table(offsets),
-        "pt": context.table(view.pixels(stage.window, rows, columns), kernel.padded_pixels),
+        "pt": context.table(view.pixels(stage.window, rows, columns)),
         "k": context.constant(schedules.pack_weights(kernel, weights)),
-        **output_arguments(context, output, kernel.padded_pixels),
-        **epilogue_arguments(context, stage.epilogue, operands, output, kernel.padded_pixels),
+        **output_arguments(context, output),
+        **epilogue_arguments(context, stage.epilogue, operands, output),
     }
     return context.call(kernel, arguments, record)
 

@@ -12,7 +12,7 @@ from schedules.workload import Elementwise
 from ..anchor import Window
 from ..array import Array
 from ..compiled import KernelRecord
-from ..index_map import IndexMap, as_4d
+from ..index_map import as_4d
 from ..placement import Address, Blocked, Plain
 from .context import ARENA, KernelCall, LoweringContext
 from .operands import lane_bases
@@ -101,7 +101,6 @@ def lower_fill(context: LoweringContext, step: FillStep, record: KernelRecord) -
 def lower_gather(context: LoweringContext, step: GatherStep, record: KernelRecord) -> KernelCall:
     """Any index map, element by element. Sources lie in the arena, whose first element is zero."""
     index_map = step.index_map
-    assert isinstance(index_map, IndexMap)
     sources = [address_of(context, source) for source in step.sources]
     base = ARENA if len({s.region for s in sources} | {"arena"}) == 1 else sources[0]
     starts = [s.offset // ITEM - base.offset // ITEM for s in sources]
@@ -140,6 +139,5 @@ def _copy(
     kernel = context.kernel(workload)
     arguments = {"x": source, "y": target}
     for name, table in tables.items():
-        length = kernel.padded_pixels if name in ("xp", "yp") else None
-        arguments[name] = context.table(table, length)
+        arguments[name] = context.table(table)
     return context.call(kernel, arguments, record)

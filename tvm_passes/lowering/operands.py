@@ -39,7 +39,7 @@ def epilogue_of(operations: Sequence[Operation], operands: Sequence[Operand | No
 
 
 def output_arguments(
-    context: LoweringContext, output: Blocked, pixels: int, order: Array | None = None
+    context: LoweringContext, output: Blocked, order: Array | None = None
 ) -> dict[str, Address]:
     """`y`, `yo`, `yp`: where the result's blocks and pixels lie.
 
@@ -48,7 +48,7 @@ def output_arguments(
     return {
         "y": ARENA,
         "yo": context.table(output.block_base(np.arange(output.blocks))),
-        "yp": context.table(_in_order(output.geometry.pixels(), order), pixels),
+        "yp": context.table(_in_order(output.geometry.pixels(), order)),
     }
 
 
@@ -57,7 +57,6 @@ def epilogue_arguments(
     operations: Sequence[Operation],
     operands: Sequence[Operand | None],
     output: Blocked,
-    pixels: int,
     order: Array | None = None,
 ) -> dict[str, Address]:
     """The operands of the epilogue, by the kernel's argument names; `order` as in `output_arguments`."""
@@ -68,7 +67,7 @@ def epilogue_arguments(
             arguments[name] = context.constant(spread_rows(operation.step.vector, output))
         elif operand is not None:
             arguments[name] = ARENA
-            arguments |= _operand_tables(context, name, operand, output, pixels, order)
+            arguments |= _operand_tables(context, name, operand, output, order)
     return arguments
 
 
@@ -96,7 +95,6 @@ def _operand_tables(
     name: str,
     operand: Operand,
     output: Blocked,
-    pixels: int,
     order: Array | None,
 ) -> dict[str, Address]:
     view = operand.view
@@ -105,7 +103,7 @@ def _operand_tables(
         offsets = np.repeat(view.pixels(Window(), 1, 1), per_batch)
     else:
         offsets = view.pixels(Window(), output.extent.rows, output.extent.columns)
-    tables = {f"{name}_rp": context.table(_in_order(offsets, order), pixels)}
+    tables = {f"{name}_rp": context.table(_in_order(offsets, order))}
     if operand.access != "lane":
         bases = _block_bases(view, output)
         assert bases is not None

@@ -8,6 +8,7 @@ import attrs
 from tvm import tirx
 
 from ..channel_view import BlockView, ChannelView
+from ..index_map import IndexMap
 from ..placement import Blocked, Plain
 from ..stage import Stage
 from .operands import Operand
@@ -93,7 +94,7 @@ class FillStep:
 class GatherStep:
     """Any movement: every element of `output` from the element of a plain source the map names, or zero."""
 
-    index_map: object
+    index_map: IndexMap
     sources: tuple[Plain, ...]
     output: Plain
 

@@ -137,8 +137,8 @@ def lower_winograd(
         for filters in form.transform_filters(stage.weight)
     ]
     source = {"x": ARENA, "xo": context.table(plan.blocks.bases()), "xp": context.table(origins)}
-    target = output_arguments(context, output, len(order), order)
-    target |= epilogue_arguments(context, stage.epilogue, step.operands, output, len(order), order)
+    target = output_arguments(context, output, order)
+    target |= epilogue_arguments(context, stage.epilogue, step.operands, output, order)
     invocations: list[Invocation] = []
     for start in range(0, len(origins), chunk):
         invocations.append(context.invoke(to_patches, {**_from(source, {"xp": start}), "y": patches}))
