@@ -12,7 +12,8 @@ from tvm.ir import IRModule, Var
 
 from .apply_index_map import index_map_of
 from .foldable import refuse_data, refuse_operand
-from .graph import Graph, Node, outline
+from .graph import Graph, Node
+from .outline import Outlined, outline
 from .report import Report
 from .separate import REASON as SEPARATED
 from .stage import COMPOSITE, COMPOSITE_ATTRIBUTE, Stage, stage_of
@@ -24,6 +25,7 @@ def fold(mod: IRModule, report: Report) -> IRModule:
     graph = Graph.read(mod)
     uses = Uses(graph)
     refusals: dict[Var, str] = {}
+    folded: list[Outlined] = []
     for node in list(graph.nodes):
         stage = stage_of(mod, node)
         if stage is None:
@@ -33,7 +35,8 @@ def fold(mod: IRModule, report: Report) -> IRModule:
             continue
         maps = _accepted(uses, stage, refusals)
         if maps:
-            mod = _pull_in(mod, graph, node, maps)
+            folded.append(_with_maps(graph, node, maps))
+    mod = outline(mod, graph, folded)
     _record(graph, report, refusals)
     graph.remove_dead()
     return graph.write(mod)
@@ -67,13 +70,13 @@ def _accepted(uses: Uses, stage: Stage, refusals: dict[Var, str]) -> list[Node]:
     return [node for node in producers if node is not None]
 
 
-def _pull_in(mod: IRModule, graph: Graph, stage: Node, maps: list[Node]) -> IRModule:
-    """Give the stage index maps of its own: copies, because others may read the originals."""
+def _with_maps(graph: Graph, stage: Node, maps: list[Node]) -> Outlined:
+    """The stage and index maps of its own: copies, because others may read the originals."""
     copies = [graph.insert_before(stage, node.call, node.name) for node in maps]
     own = {node.var: copy.var for node, copy in zip(maps, copies, strict=True)}
     stage.call = type(stage.call)(stage.call.op, [own.get(arg, arg) for arg in stage.call.args])
     name = stage.op.removeprefix("call:") + "_mapped"
-    return outline(mod, graph, [*copies, stage], name, {COMPOSITE_ATTRIBUTE: COMPOSITE})
+    return Outlined([*copies, stage], name, {COMPOSITE_ATTRIBUTE: COMPOSITE})
 
 
 def _record(graph: Graph, report: Report, refusals: dict[Var, str]) -> None:

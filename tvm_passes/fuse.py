@@ -14,7 +14,8 @@ from tvm.ir import IRModule, Var
 
 from .anchor import anchor_of
 from .epilogue import head_step, match_step
-from .graph import Graph, Node, outline
+from .graph import Graph, Node
+from .outline import Outlined, outline
 from .stage import COMPOSITE, COMPOSITE_ATTRIBUTE
 from .uses import Uses
 
@@ -35,9 +36,9 @@ def fuse(mod: IRModule) -> IRModule:
             _, step = head
             if not claimed.intersection(n.var for n in step.nodes):
                 groups.append(_grow(uses, list(step.nodes), step.result, claimed))
-    for number, group in enumerate(groups):
-        mod = outline(mod, graph, group, f"stage_{number}", {COMPOSITE_ATTRIBUTE: COMPOSITE})
-    return graph.write(mod)
+    marked = {COMPOSITE_ATTRIBUTE: COMPOSITE}
+    stages = [Outlined(group, f"stage_{number}", marked) for number, group in enumerate(groups)]
+    return graph.write(outline(mod, graph, stages))
 
 
 def _grow(uses: Uses, group: list[Node], value: Var, claimed: set[Var]) -> list[Node]:

@@ -7,16 +7,16 @@ out are resolved on the way in, so a node's arguments are parameters, constants 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import count
 
 import attrs
 from tvm import relax
-from tvm.ir import Call, Expr, GlobalVar, IRModule, Tuple, TupleGetItem, Var
+from tvm.ir import Call, Expr, IRModule, TupleGetItem, Var
 
 from .node import Node, leaves, origin, substitute
 
-__all__ = ["Graph", "GraphError", "Node", "outline", "substitute"]
+__all__ = ["Graph", "GraphError", "Node", "substitute"]
 
 
 class GraphError(ValueError):
@@ -56,7 +56,7 @@ class Graph:
                     raise GraphError(
                         f"{binding.var.name}: control flow and inner functions are not supported"
                     )
-                if _is_computed(value):
+                if is_computed(value):
                     nodes.append(Node(binding.var, value))
                 else:
                     values[binding.var] = value
@@ -188,70 +188,6 @@ def _without_unused(mod: IRModule) -> IRModule:
     return IRModule(kept, attrs=mod.attrs)
 
 
-def outline(
-    mod: IRModule, graph: Graph, nodes: Sequence[Node], name: str, attributes: Mapping[str, object]
-) -> IRModule:
-    """Move `nodes` into a private function with `attributes` and let one call take their place.
-
-    Returns the module with the function added; `graph` is edited in place. Parameters are the variables
-    that the group reads, in order; constants stay in the body. Several results are returned as a tuple.
-    A node that calls a private Relax function is inlined, so groups do not nest. Raises GraphError where
-    the call would need its own result (a path leaves the group and comes back).
-    """
-    members = {node.var for node in nodes}
-    group = [node for node in graph.nodes if node.var in members]
-    rest = [node for node in graph.nodes if node.var not in members]
-    inputs = list(dict.fromkeys(v for node in group for v in node.variables if v not in members))
-    read_later = {v for node in rest for v in node.variables} | set(graph.outputs)
-    results = [node.var for node in group if node.var in read_later]
-    if not results:
-        raise GraphError(f"{name}: nobody reads what these nodes compute")
-
-    result = results[0] if len(results) == 1 else Tuple(results)
-    params = [relax.Var(var.name, var.ty) for var in inputs]
-    # copies: the graph's own nodes stay as they are
-    body = Graph(params, [Node(node.var, node.call) for node in group], result, attributes)
-    body.replace_all(dict(zip(inputs, params, strict=True)))
-    function = _inlined(mod, body).function(name, private=True)
-    builder = relax.BlockBuilder(mod)
-    gvar = builder.add_func(function, name)
-
-    call = Call(gvar, inputs)
-    at = next(i for i, node in enumerate(graph.nodes) if node.var in members)
-    if len(results) == 1:
-        replacements = [Node(results[0], call)]
-    else:
-        whole = relax.Var(name, function.ret_ty)
-        replacements = [Node(whole, call)]
-        replacements += [Node(var, TupleGetItem(whole, i)) for i, var in enumerate(results)]
-    before = [node for node in graph.nodes[:at] if node.var not in members]
-    graph.nodes = [*before, *replacements, *rest[len(before) :]]
-    graph.sort()
-    return builder.get()
-
-
-def _inlined(mod: IRModule, graph: Graph) -> Graph:
-    """The graph with the bodies of private Relax functions in place of the calls to them."""
-    nodes: list[Node] = []
-    values: dict[Var, Expr] = {}
-    for node in graph.nodes:
-        call = substitute(node.call, values)
-        callee = mod[call.op] if isinstance(call, Call) and isinstance(call.op, GlobalVar) else None
-        if isinstance(callee, relax.Function):
-            inner = _inlined(mod, Graph.of_function(callee))
-            local = dict(zip(inner.params, call.args, strict=True))
-            for inner_node in inner.nodes:
-                fresh = relax.Var(inner_node.name, inner_node.var.ty)
-                nodes.append(Node(fresh, substitute(inner_node.call, local)))
-                local[inner_node.var] = fresh
-            values[node.var] = substitute(inner.output, local)
-        elif _is_computed(call):
-            nodes.append(Node(node.var, call))
-        else:
-            values[node.var] = call
-    return Graph(graph.params, nodes, substitute(graph.output, values), graph.attributes)
-
-
-def _is_computed(value: Expr) -> bool:
+def is_computed(value: Expr) -> bool:
     """False for an alias, a constant with a name, or a tuple that is spelled out."""
     return isinstance(value, Call | TupleGetItem | relax.ShapeExpr)

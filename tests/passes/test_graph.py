@@ -12,7 +12,8 @@ from tvm.script import ir as I
 from tvm.script import relax as R
 
 from tests.passes.modules import const, module, run_with_tvm, values
-from tvm_passes.graph import Graph, GraphError, Node, outline
+from tvm_passes.graph import Graph, GraphError, Node
+from tvm_passes.outline import Outlined, outline
 
 
 @I.ir_module
@@ -94,7 +95,9 @@ def test_insert_replace_and_remove_dead() -> None:
 
 def test_outline_one_result() -> None:
     graph = Graph.read(Residual)
-    mod = outline(Residual, graph, named(graph, "total", "act"), "add_relu", {"Composite": "shiftc.stage"})
+    mod = outline(
+        Residual, graph, [Outlined(named(graph, "total", "act"), "add_relu", {"Composite": "shiftc.stage"})]
+    )
     mod = graph.write(mod)
     check(mod)
     assert mod["add_relu"].attrs["Composite"] == "shiftc.stage"
@@ -104,16 +107,24 @@ def test_outline_one_result() -> None:
 
 def test_outline_several_results() -> None:
     graph = Graph.read(Residual)
-    mod = outline(Residual, graph, named(graph, "swapped", "total", "act"), "front", {})
+    mod = outline(Residual, graph, [Outlined(named(graph, "swapped", "total", "act"), "front", {})])
     mod = graph.write(mod)
     check(mod)
     assert [node.op for node in Graph.read(mod).nodes][3] == "call:front"
 
 
+def test_outline_several_groups() -> None:
+    graph = Graph.read(Residual)
+    groups = [Outlined(named(graph, name), "one", {}) for name in ("twice", "act", "swapped")]
+    mod = graph.write(outline(Residual, graph, groups))
+    check(mod)
+    assert sorted(gv.name_hint for gv in mod.get_global_vars()) == ["main", "one", "one_1", "one_2"]
+
+
 def test_outline_of_an_outlined_function_is_flat() -> None:
     graph = Graph.read(Residual)
-    mod = outline(Residual, graph, named(graph, "total", "act"), "inner", {"Composite": "a"})
-    mod = outline(mod, graph, named(graph, "act", "twice"), "outer", {"Composite": "b"})
+    mod = outline(Residual, graph, [Outlined(named(graph, "total", "act"), "inner", {"Composite": "a"})])
+    mod = outline(mod, graph, [Outlined(named(graph, "act", "twice"), "outer", {"Composite": "b"})])
     mod = graph.write(mod)
     check(mod)
     assert sorted(gv.name_hint for gv in mod.get_global_vars()) == ["main", "outer"]
@@ -126,7 +137,7 @@ def test_constants_stay_in_the_body() -> None:
 
     mod = module([(2, 2)], biased)
     graph = Graph.read(mod)
-    mod = graph.write(outline(mod, graph, graph.nodes[:1], "bias", {}))
+    mod = graph.write(outline(mod, graph, [Outlined(graph.nodes[:1], "bias", {})]))
     assert len(mod["bias"].params) == 1
     value = values(2, 2)
     np.testing.assert_array_equal(run_with_tvm(mod, [value])[0], np.maximum(value + 1, 0))
@@ -135,4 +146,4 @@ def test_constants_stay_in_the_body() -> None:
 def test_a_group_that_is_left_and_entered_again_is_refused() -> None:
     graph = Graph.read(Residual)
     with pytest.raises(GraphError, match="own result"):
-        outline(Residual, graph, named(graph, "swapped", "act"), "torn", {})
+        outline(Residual, graph, [Outlined(named(graph, "swapped", "act"), "torn", {})])
