@@ -38,7 +38,7 @@ def match_step(uses: Uses, value: Var) -> EpilogueStep | str:
 
 def head_step(uses: Uses, node: Node) -> tuple[Var, EpilogueStep] | str:
     """The step that starts an element-wise stage at `node`, and the value it starts from."""
-    if not _is_elementwise(node):
+    if not is_elementwise(node):
         return f"{node.op} is not element-wise"
     if dtype_of(node.var) != "float32" or len(shape_of(node.var)) not in (2, 4):
         return f"{node.op} on {dtype_of(node.var)} of rank {len(shape_of(node.var))}"
@@ -71,12 +71,13 @@ def vanishes_at_zero(node: Node) -> bool | None:
     return op.kind in _VANISHING
 
 
-def _is_elementwise(node: Node) -> bool:
+def is_elementwise(node: Node) -> bool:
+    """Whether the operator can be a step of an epilogue, as far as its name says."""
     return node.op in _UNARY or node.op in _BINARY or node.op == "relax.nn.prelu"
 
 
 def _match_node(node: Node, value: Var) -> EpilogueStep | str:
-    if not _is_elementwise(node):
+    if not is_elementwise(node):
         return f"{node.op} is not an element-wise epilogue"
     if shape_of(node.var) != shape_of(value) or dtype_of(node.var) != "float32":
         return f"{node.op} changes its shape or type"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from itertools import groupby
 
 import attrs
 import numpy as np
@@ -77,7 +78,8 @@ def lower(
     machine = schedules.machine_of(target)
     planned = Planner(mod, machine.lanes, machine if winograd else None, threads).run()
     context = LoweringContext(target, threads)
-    calls = [call for step in planned.steps if (call := _lower(context, step, node_of_var)) is not None]
+    lowered = [call for step in planned.steps if (call := _lower(context, step, node_of_var)) is not None]
+    calls = [_join(list(same)) for _, same in groupby(lowered, key=_operators)]
     constants = context.pool.blob()
     graph = Graph.read(mod)
     inputs, outputs = (
@@ -92,6 +94,20 @@ def _lower(context: LoweringContext, step: Step, node_of_var: Mapping[str, str])
     if call is None:
         return None
     return attrs.evolve(call, record=attrs.evolve(call.record, name=call.invocations[0].symbol))
+
+
+def _operators(call: KernelCall) -> object:
+    """What a step computes of the model; copies are never the same."""
+    return call if call.record.moves_only else (call.record.kind, call.record.stage)
+
+
+def _join(calls: list[KernelCall]) -> KernelCall:
+    """One step for the parts that the same operators were cut into (see `prune`)."""
+    first = calls[0].record
+    record = attrs.evolve(
+        first, macs=sum(c.record.macs for c in calls), bytes=sum(c.record.bytes for c in calls)
+    )
+    return KernelCall(tuple(i for call in calls for i in call.invocations), record)
 
 
 def _call(context: LoweringContext, step: Step, node_of_var: Mapping[str, str]) -> KernelCall | None:

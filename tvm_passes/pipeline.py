@@ -3,6 +3,8 @@
     canonicalize   one form per operator; normalisations and scales folded into weights
     recognize      movement-only subgraphs → index maps
     commute        element-wise operators go in front of the maps they follow
+    absorb-strides pointwise convolutions give their strides to the maps they read
+    prune          pixels that strided maps do not read are not computed
     compose        maps that read maps become one
     separate       sources read with another stride than their neighbours get a map of their own
     fuse           anchor + epilogue = one stage
@@ -24,6 +26,7 @@ from tvm.ir import IRModule
 
 import schedules
 
+from .absorb_strides import absorb_strides
 from .canonicalize import canonicalize
 from .commute import commute
 from .compiled import Compiled
@@ -32,6 +35,7 @@ from .fold import fold
 from .fuse import fuse
 from .lower import Lowered, lower
 from .node import origin
+from .prune import prune
 from .recognize import recognize
 from .report import IndexMapRecord, Report
 from .separate import separate
@@ -64,7 +68,18 @@ class PipelineOptions:
     node_of_var: Mapping[str, str] = attrs.field(factory=dict)
 
 
-PASSES = ("canonicalize", "recognize", "commute", "compose", "separate", "fuse", "fold", "lower")
+PASSES = (
+    "canonicalize",
+    "recognize",
+    "commute",
+    "absorb-strides",
+    "prune",
+    "compose",
+    "separate",
+    "fuse",
+    "fold",
+    "lower",
+)
 REQUIRED_PASSES = ("canonicalize", "fuse", "lower")
 OPTIONAL_PASSES = tuple(name for name in PASSES if name not in REQUIRED_PASSES)
 
@@ -81,6 +96,8 @@ def compile_module(mod: IRModule, target: tvm.target.Target, options: PipelineOp
         "canonicalize": canonicalize,
         "recognize": lambda m: recognize(m, report),
         "commute": commute,
+        "absorb-strides": lambda m: absorb_strides(m, report),
+        "prune": prune,
         "compose": lambda m: compose(m, report),
         "separate": lambda m: separate(m, report),
         "fuse": fuse,
