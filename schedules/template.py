@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import attrs
@@ -27,8 +27,9 @@ class Kernel:
     name:       stable: the same workload and decisions give the same name, others give another.
     kind:       name of the template.
     workload:   what it computes.
-    func:       private PrimFunc whose parameters are raw pointers, in the order of `parameters`.
-    parameters: names of the arguments. Tables are int32. Common to all kernels are `x` (input), `yo`
+    func:       private PrimFunc whose parameters are raw pointers.
+    buffers:    what each argument points to, by name in their order: dtype and extent (UNBOUNDED for what
+                lies in an arena). Tables are int32. Common to all kernels are `x` (input), `yo`
                 (output block offsets), `yp` (output pixel offsets), `y` (output) and, for step i of the
                 epilogue, `e{i}` (operand) with its tables `e{i}_rb` (per block) or `e{i}_rl` (per
                 channel) and `e{i}_rp` (per pixel).
@@ -39,23 +40,36 @@ class Kernel:
     kind: str
     workload: Workload
     func: tirx.PrimFunc
-    parameters: tuple[str, ...]
+    buffers: Mapping[str, tuple[str, int]]
     decisions: Decisions
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of the arguments, in order."""
+        return tuple(self.buffers)
 
 
 class Template(Protocol):
     """Schedules one kind of workload.
 
-    kind: the template's name, the first part of its kernels' names.
+    kind:    the template's name, the first part of its kernels' names.
+    version: raised when the same decisions mean another kernel than before; tuning records of other versions
+             are not followed.
     """
 
     kind: str
+    version: int
 
     def applies(self, workload: Workload, machine: MachineParameters) -> str | None:
         """None if the template takes the workload, else why not."""
 
     def defaults(self, workload: Any, machine: MachineParameters, threads: int) -> Decisions:
         """Decisions from the machine parameters alone, for use without a tuning record."""
+
+    def candidates(
+        self, workload: Any, machine: MachineParameters, threads: int
+    ) -> Mapping[str, tuple[int, ...]]:
+        """For every decision the values worth trying; `schedule` need not follow every combination."""
 
     def schedule(self, workload: Any, decisions: Decisions, machine: MachineParameters) -> Kernel:
         """The kernel. Raises ScheduleError for decisions that do not fit the workload."""
@@ -67,7 +81,7 @@ def kernel_of(
     workload: Workload,
     decisions: Decisions,
     func: tirx.PrimFunc,
-    parameters: Iterable[str],
+    buffers: Mapping[str, tuple[str, int]],
 ) -> Kernel:
     """The kernel of a template, named `kind_shape[_epilogue]_digest`; the digest covers all that shapes it.
 
@@ -81,7 +95,7 @@ def kernel_of(
         kind=kind,
         workload=workload,
         func=func,
-        parameters=tuple(parameters),
+        buffers=dict(buffers),
         decisions=decisions,
     )
 
@@ -100,6 +114,16 @@ def tiles(total: int, tile: int) -> list[tuple[int, int, int]]:
     return runs
 
 
+def divisors(number: int, limit: int) -> tuple[int, ...]:
+    """The divisors of `number` up to `limit`, ascending; always 1."""
+    return tuple(d for d in range(1, max(1, min(number, limit)) + 1) if number % d == 0)
+
+
 def largest_divisor(number: int, limit: int) -> int:
     """The largest divisor of `number` that is at most `limit`; 1 if there is none."""
-    return max(d for d in range(1, max(1, min(number, limit)) + 1) if number % d == 0)
+    return divisors(number, limit)[-1]
+
+
+def doublings(limit: int) -> tuple[int, ...]:
+    """1, 2, 4, … up to `limit`, and `limit` itself."""
+    return tuple(sorted({1 << power for power in range(limit.bit_length())} | {limit}))

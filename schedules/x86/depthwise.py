@@ -12,6 +12,7 @@ Decisions:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -74,6 +75,7 @@ class DepthwiseTemplate:
     """See the module's docstring."""
 
     kind = KIND
+    version = 1
 
     def applies(self, workload: Workload, machine: MachineParameters) -> str | None:
         return refusal(workload, Depthwise, "a depthwise convolution")
@@ -83,6 +85,16 @@ class DepthwiseTemplate:
         return {
             "pixel_tile": min(_LARGEST_TILE, registers // 2, workload.pixels),
             "threads": threads,
+        }
+
+    def candidates(
+        self, workload: Depthwise, machine: MachineParameters, threads: int
+    ) -> Mapping[str, tuple[int, ...]]:
+        vectors = max(1, workload.lanes // machine.lanes)
+        largest = min(workload.pixels, (machine.vector_registers - 1) // vectors)
+        return {
+            "pixel_tile": tuple(range(1, max(1, largest) + 1)),
+            "threads": tuple(sorted({1, threads})),
         }
 
     def schedule(self, workload: Depthwise, decisions: Decisions, machine: MachineParameters) -> Kernel:

@@ -12,6 +12,8 @@ Decisions:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tvm.s_tir import Schedule
 from tvm.tirx.script import builder as T
 
@@ -20,12 +22,13 @@ from schedules.applicability import refusal
 from schedules.emit import UNBOUNDED, Buffers, address, emit
 from schedules.machine import MachineParameters
 from schedules.parallelism import worth_threads
-from schedules.template import Decisions, Kernel, kernel_of, tiles
+from schedules.template import Decisions, Kernel, doublings, kernel_of, tiles
 from schedules.workload import Elementwise, Workload
 
 KIND = "elementwise"
 _PIXEL_TILE = 4
 _PLANAR_PIXEL_TILE = 16
+_LARGEST_PIXEL_TILE = 64
 
 
 def _emit_region(
@@ -49,6 +52,7 @@ class ElementwiseTemplate:
     """See the module's docstring."""
 
     kind = KIND
+    version = 1
 
     def applies(self, workload: Workload, machine: MachineParameters) -> str | None:
         if isinstance(workload, Elementwise) and workload.access not in ("block", "lane"):
@@ -61,6 +65,15 @@ class ElementwiseTemplate:
             "pixel_tile": min(_PLANAR_PIXEL_TILE if planar else _PIXEL_TILE, workload.pixels),
             "block_tile": min(machine.cache_line // 4 if planar else 1, workload.blocks),
             "threads": threads,
+        }
+
+    def candidates(
+        self, workload: Elementwise, machine: MachineParameters, threads: int
+    ) -> Mapping[str, tuple[int, ...]]:
+        return {
+            "pixel_tile": doublings(min(_LARGEST_PIXEL_TILE, workload.pixels)),
+            "block_tile": doublings(workload.blocks),
+            "threads": tuple(sorted({1, threads})),
         }
 
     def schedule(self, workload: Elementwise, decisions: Decisions, machine: MachineParameters) -> Kernel:

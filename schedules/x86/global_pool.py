@@ -13,6 +13,8 @@ Decisions:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tvm import tirx
 from tvm.s_tir import Schedule
 from tvm.tirx.script import builder as T
@@ -23,11 +25,13 @@ from schedules.emit import UNBOUNDED, Buffers, address, emit
 from schedules.machine import MachineParameters
 from schedules.parallelism import worth_threads
 from schedules.register_blocking import accumulate_in_registers
-from schedules.template import Decisions, Kernel, kernel_of, largest_divisor, tiles
+from schedules.template import Decisions, Kernel, divisors, kernel_of, largest_divisor, tiles
 from schedules.workload import GlobalPool, Workload
 from schedules.x86.pooling import combine, identity
 
 Run = tuple[int, int, int]
+
+_LARGEST_UNROLL = 16
 
 
 def _emit_global(workload: GlobalPool, index: int, run: Run, buffers: Buffers) -> None:
@@ -55,6 +59,7 @@ class GlobalPoolTemplate:
     """See the module's docstring."""
 
     kind = "global_pool"
+    version = 1
 
     def applies(self, workload: Workload, machine: MachineParameters) -> str | None:
         return refusal(workload, GlobalPool, "a global pool")
@@ -65,6 +70,17 @@ class GlobalPoolTemplate:
             "tile": min(8 // min(vectors, 8), workload.blocks),
             "unroll": largest_divisor(workload.pixels, 4),
             "threads": threads,
+        }
+
+    def candidates(
+        self, workload: GlobalPool, machine: MachineParameters, threads: int
+    ) -> Mapping[str, tuple[int, ...]]:
+        vectors = max(1, workload.lanes // machine.lanes)
+        largest = min(workload.blocks, (machine.vector_registers - 1) // vectors)
+        return {
+            "tile": tuple(range(1, max(1, largest) + 1)),
+            "unroll": divisors(workload.pixels, _LARGEST_UNROLL),
+            "threads": tuple(sorted({1, threads})),
         }
 
     def schedule(self, workload: GlobalPool, decisions: Decisions, machine: MachineParameters) -> Kernel:

@@ -17,7 +17,7 @@ Decisions:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import attrs
 import numpy as np
@@ -33,7 +33,7 @@ from schedules.parallelism import worth_threads
 from schedules.register_blocking import accumulate_in_registers
 from schedules.template import Decisions, Kernel, ScheduleError, kernel_of, largest_divisor, tiles
 from schedules.workload import IndexedConv, Workload
-from schedules.x86.register_tile import default_decisions
+from schedules.x86.register_tile import candidate_decisions, check_tile, default_decisions
 
 KIND = "indexed_conv"
 
@@ -120,6 +120,7 @@ class IndexedConvTemplate:
     """See the module's docstring. Weights: `pack_weights`. Source: Dukhan, arXiv 1907.02129."""
 
     kind = KIND
+    version = 1
 
     def applies(self, workload: Workload, machine: MachineParameters) -> str | None:
         if isinstance(workload, IndexedConv) and workload.blocks % workload.tables:
@@ -129,7 +130,13 @@ class IndexedConvTemplate:
     def defaults(self, workload: IndexedConv, machine: MachineParameters, threads: int) -> Decisions:
         return default_decisions(workload, machine, threads)
 
+    def candidates(
+        self, workload: IndexedConv, machine: MachineParameters, threads: int
+    ) -> Mapping[str, tuple[int, ...]]:
+        return candidate_decisions(workload, machine, threads)
+
     def schedule(self, workload: IndexedConv, decisions: Decisions, machine: MachineParameters) -> Kernel:
+        check_tile(workload, decisions, machine)
         if workload.virtual_channels % decisions["unroll"]:
             raise ScheduleError(
                 f"unroll {decisions['unroll']} does not divide {workload.virtual_channels} virtual channels"

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import attrs
 
 from schedules.machine import MachineParameters
 from schedules.parallelism import HAND_OVER_CYCLES, worth_threads
-from schedules.template import Decisions, ScheduleError, largest_divisor, tiles
+from schedules.template import Decisions, ScheduleError, divisors, doublings, largest_divisor, tiles
 from schedules.workload import IndexedConv
 
 _LARGEST_UNROLL = 4
+_LARGEST_CANDIDATE_UNROLL = 16
 _STEP_OVERHEAD = 0.25
 """Cycles of a reduction step besides loads and arithmetic: its table entry and share of the loop."""
 _TILE_OVERHEAD = 4.0
@@ -55,6 +56,10 @@ class RegisterTile:
         if self.pixels > machine.address_registers and not embedded:
             return False
         return self.pixels * self.weights + self.weights + scratch <= machine.vector_registers
+
+    def holds(self, machine: MachineParameters) -> bool:
+        """The accumulators and one weight vector stay in registers: beyond it, every step would spill."""
+        return self.pixels * self.weights < machine.vector_registers
 
     def step_cycles(self, machine: MachineParameters) -> float:
         """Of one step of the reduction: the busiest of arithmetic, loads and dependency chains."""
@@ -123,3 +128,32 @@ def default_decisions(workload: IndexedConv, machine: MachineParameters, threads
         "panel": largest_divisor(whole_tiles, panel),
         "threads": threads,
     }
+
+
+def candidate_decisions(
+    workload: IndexedConv, machine: MachineParameters, threads: int
+) -> Mapping[str, tuple[int, ...]]:
+    """Sides of the register tiles that fit, short unrolls, panels by doubling."""
+    tiles_that_fit = list(_candidates(workload, machine.for_lanes(workload.lanes)))
+    return {
+        "pixel_tile": tuple(sorted({tile.pixels for tile in tiles_that_fit})),
+        "block_tile": tuple(sorted({tile.blocks for tile in tiles_that_fit})),
+        "unroll": divisors(workload.virtual_channels, _LARGEST_CANDIDATE_UNROLL),
+        "panel": doublings(workload.blocks),
+        "threads": tuple(sorted({1, threads})),
+    }
+
+
+def check_tile(workload: IndexedConv, decisions: Decisions, machine: MachineParameters) -> None:
+    """Raises ScheduleError unless the tile's accumulators fit the registers and its blocks one table."""
+    machine = machine.for_lanes(workload.lanes)
+    vectors = max(1, workload.lanes // machine.lanes)
+    tile = RegisterTile(
+        min(decisions["pixel_tile"], workload.pixels), min(decisions["block_tile"], workload.blocks), vectors
+    )
+    if not tile.holds(machine):
+        raise ScheduleError(
+            f"{tile.pixels} pixels by {tile.weights} vectors do not fit {machine.vector_registers} registers"
+        )
+    if workload.tables > 1 and workload.blocks // workload.tables % tile.blocks:
+        raise ScheduleError(f"{tile.blocks} blocks of a tile read through different tables")

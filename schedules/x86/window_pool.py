@@ -12,6 +12,8 @@ Decisions:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tvm.s_tir import Schedule
 from tvm.tirx.script import builder as T
 
@@ -21,7 +23,7 @@ from schedules.emit import UNBOUNDED, Buffers, address, emit
 from schedules.machine import MachineParameters
 from schedules.parallelism import worth_threads
 from schedules.register_blocking import accumulate_in_registers
-from schedules.template import Decisions, Kernel, kernel_of, largest_divisor, tiles
+from schedules.template import Decisions, Kernel, divisors, kernel_of, largest_divisor, tiles
 from schedules.workload import WindowPool, Workload
 from schedules.x86.pooling import combine, identity
 
@@ -58,6 +60,7 @@ class WindowPoolTemplate:
     """See the module's docstring."""
 
     kind = "window_pool"
+    version = 1
 
     def applies(self, workload: Workload, machine: MachineParameters) -> str | None:
         return refusal(workload, WindowPool, "a window pool")
@@ -67,6 +70,17 @@ class WindowPoolTemplate:
             "tile": min(_COLUMN_TILE, workload.columns),
             "unroll": largest_divisor(workload.column_taps, 4),
             "threads": threads,
+        }
+
+    def candidates(
+        self, workload: WindowPool, machine: MachineParameters, threads: int
+    ) -> Mapping[str, tuple[int, ...]]:
+        vectors = max(1, workload.lanes // machine.lanes)
+        largest = min(workload.columns, (machine.vector_registers - 1) // vectors)
+        return {
+            "tile": tuple(range(1, max(1, largest) + 1)),
+            "unroll": divisors(workload.column_taps, workload.column_taps),
+            "threads": tuple(sorted({1, threads})),
         }
 
     def schedule(self, workload: WindowPool, decisions: Decisions, machine: MachineParameters) -> Kernel:

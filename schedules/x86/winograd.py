@@ -12,6 +12,7 @@ There is nothing to decide: the code is straight-line, a patch is smaller than t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from tvm import tirx
@@ -53,12 +54,18 @@ class WinogradInputTemplate:
     """Patches to products' operands."""
 
     kind = "winograd_input"
+    version = 1
 
     def applies(self, workload: Workload, machine: MachineParameters) -> str | None:
         return refusal(workload, WinogradInput, "a Winograd input transform")
 
     def defaults(self, workload: WinogradInput, machine: MachineParameters, threads: int) -> Decisions:
         return {"threads": 1}
+
+    def candidates(
+        self, workload: WinogradInput, machine: MachineParameters, threads: int
+    ) -> Mapping[str, tuple[int, ...]]:
+        return {"threads": (1,)}
 
     def schedule(self, workload: WinogradInput, decisions: Decisions, machine: MachineParameters) -> Kernel:
         form, lanes = _form(workload.outputs), workload.lanes
@@ -93,12 +100,18 @@ class WinogradOutputTemplate:
     """Products to outputs."""
 
     kind = "winograd_output"
+    version = 1
 
     def applies(self, workload: Workload, machine: MachineParameters) -> str | None:
         return refusal(workload, WinogradOutput, "a Winograd output transform")
 
     def defaults(self, workload: WinogradOutput, machine: MachineParameters, threads: int) -> Decisions:
         return {"threads": 1}
+
+    def candidates(
+        self, workload: WinogradOutput, machine: MachineParameters, threads: int
+    ) -> Mapping[str, tuple[int, ...]]:
+        return {"threads": (1,)}
 
     def schedule(self, workload: WinogradOutput, decisions: Decisions, machine: MachineParameters) -> Kernel:
         form, lanes, outputs = _form(workload.outputs), workload.lanes, workload.outputs

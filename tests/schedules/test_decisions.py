@@ -153,6 +153,16 @@ def test_decisions_that_do_not_fit_are_refused() -> None:
         schedules.build(IndexedConv(6, 7, 16, 49), AVX512, decisions=decisions)
 
 
+@pytest.mark.parametrize(
+    ("tile", "tables", "reason"),
+    [((8, 4), 1, "8 pixels by 4 vectors do not fit 32 registers"), ((7, 3), 4, "different tables")],
+)
+def test_tiles_that_cannot_be_are_refused(tile: tuple[int, int], tables: int, reason: str) -> None:
+    decisions = {"pixel_tile": tile[0], "block_tile": tile[1], "unroll": 1, "panel": 1, "threads": 1}
+    with pytest.raises(schedules.ScheduleError, match=reason):
+        schedules.build(IndexedConv(6, 8, 16, 49, tables=tables), AVX512, decisions=decisions)
+
+
 def test_fma_peak_is_between_scalar_and_impossible() -> None:
     peaks = [measure_fma_peak(target) for target in host_targets()]
     assert all(8.0 < peak < 1000.0 for peak in peaks)

@@ -1,0 +1,56 @@
+"""What the normalizations share: vectors of running sums, and what comes of their lanes.
+
+A channel lies in a lane, so a sum over channels is a sum of vectors and, in the end, of one vector's lanes.
+Sums are kept in several vectors, since each addition to the same one would wait for the one before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tvm import tirx
+from tvm.tirx.script import builder as T
+
+from schedules.activation import constant
+
+Expr = Any
+Loop = Any
+
+
+def reduce_lanes(combine: Callable[[Expr, Expr], Expr], vectors: Any, index: Expr, lanes: int) -> Expr:
+    """`combine` over the lanes of `vectors[index]`, halving it in place; `lanes` is a power of two."""
+    half = lanes // 2
+    while half:
+        with T.vectorized(half) as v:
+            T.buffer_store(vectors, combine(vectors[index, v], vectors[index, v + half]), [index, v])
+        half //= 2
+    return vectors[index, 0]
+
+
+def reduce_vectors(combine: Callable[[Expr, Expr], Expr], vectors: Any, count: int, lanes: int) -> None:
+    """`vectors[0] = combine(vectors[0], ..., vectors[count - 1])`, lane by lane."""
+    for index in range(1, count):
+        with T.vectorized(lanes) as v:
+            T.buffer_store(vectors, combine(vectors[0, v], vectors[index, v]), [0, v])
+
+
+def fill(vectors: Any, count: int, lanes: int, value: float = 0.0) -> None:
+    """Every lane of the first `count` vectors starts from `value`."""
+    with T.unroll(count) as i, T.vectorized(lanes) as v:
+        T.buffer_store(vectors, constant(value), [i, v])
+
+
+def add(left: Expr, right: Expr) -> Expr:
+    """The sum, as a function."""
+    return left + right
+
+
+def where_used(used: Expr | None, value: Expr, otherwise: float = 0.0) -> Expr:
+    """The value in lanes that a channel takes; `used` is None where all are."""
+    return value if used is None else tirx.Select(used > constant(0.0), value, constant(otherwise))
+
+
+def outer_loop(extent: int, parallel: bool) -> Loop:
+    """A loop whose iterations share nothing."""
+    return T.parallel(extent) if parallel else T.serial(extent)
