@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Callable
+from functools import partial
 
+import attrs
 import numpy as np
 import tvm
 from tvm import tirx
@@ -51,15 +54,29 @@ def _per_chain(chains: int, lanes: int, body) -> None:  # type: ignore[no-untype
             body(chain, lane)
 
 
-def measure_fma_peak(target: tvm.target.Target) -> float:
-    """GFLOP/s of one core of this machine with the instructions of `target`: the median of repeated runs."""
+@attrs.frozen
+class FmaLoop:
+    """A loop that does nothing but multiply-adds on registers: `run()` performs `flops` operations."""
+
+    run: Callable[[], object]
+    flops: int
+
+
+def fma_loop(target: tvm.target.Target) -> FmaLoop:
+    """The loop with the instructions of `target`, on this machine."""
     machine = machine_of(target)
     chains = machine.vector_registers - 4
     main = tvm.compile(fma_module(machine, chains, _STEPS), target=target, tir_pipeline=PIPELINE_NAME)["main"]
     x = tvm.runtime.tensor(np.ones((chains, machine.lanes), np.float32))
+    return FmaLoop(partial(main, x), 2 * chains * machine.lanes * _STEPS)
+
+
+def measure_fma_peak(target: tvm.target.Target) -> float:
+    """GFLOP/s of one core of this machine with the instructions of `target`: the median of repeated runs."""
+    loop = fma_loop(target)
     seconds = []
     for _ in range(_REPEATS):
         start = time.perf_counter()
-        main(x)
+        loop.run()
         seconds.append(time.perf_counter() - start)
-    return 2.0 * chains * machine.lanes * _STEPS / statistics.median(seconds) / 1e9
+    return loop.flops / statistics.median(seconds) / 1e9

@@ -85,6 +85,7 @@ class BenchOptions:
         default=(1,), validator=validators.deep_iterable(_at_least_one, validators.min_len(1))
     )
     rounds: int = attrs.field(default=15, validator=_at_least_one)
+    passes: PassOptions = attrs.field(factory=PassOptions)
 
 
 @attrs.frozen

@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-import attrs
+import statistics
+from collections.abc import Sequence
 
-from schedules.peak import measure_fma_peak
-from shiftc.target import parse_target
+import attrs
 
 
 @attrs.frozen
 class Floor:
-    """flops: twice the model's multiply-adds; flops_per_second: measured peak of all threads together."""
+    """flops: twice the model's multiply-adds; the peaks are FLOP/s of all threads together, in the median
+    turn of a loop that does nothing but fused multiply-adds on registers, and in its best one."""
 
     flops: int
-    flops_per_second: float
+    median_peak: float
+    best_peak: float
 
     @property
     def seconds(self) -> float:
-        """flops / peak."""
-        return self.flops / self.flops_per_second
+        """flops at the median peak: what medians are compared with."""
+        return self.flops / self.median_peak
+
+    @property
+    def best_seconds(self) -> float:
+        """flops at the best peak: what minima are compared with."""
+        return self.flops / self.best_peak
 
 
-def measure_peak(target: str) -> float:
-    """FLOP/s of one core that does nothing but fused multiply-adds on registers."""
-    return 1e9 * measure_fma_peak(parse_target(target))
-
-
-def floor_of(macs: int, peak: float, threads: int) -> Floor:
-    """The floor of a model of `macs` multiply-adds on `threads` cores of `peak` FLOP/s each."""
-    return Floor(2 * macs, peak * threads)
+def floor_of(macs: int, loop_flops: int, loop_seconds: Sequence[float], threads: int) -> Floor:
+    """The floor of a model of `macs` multiply-adds on `threads` cores, each of which runs a loop of
+    `loop_flops` operations in `loop_seconds`."""
+    operations = loop_flops * threads
+    return Floor(2 * macs, operations / statistics.median(loop_seconds), operations / min(loop_seconds))

@@ -12,6 +12,7 @@ import attrs
 import numpy.typing as npt
 
 from frontends import ImportedModel
+from shiftc.bench.turns import DEFAULT_BUDGET
 from shiftc.errors import PeerError
 
 Inputs = Mapping[str, npt.NDArray[Any]]
@@ -38,11 +39,19 @@ Loader = Callable[[PeerModel, int], Runner]
 
 @attrs.frozen
 class Peer:
-    """A runtime: `load(model, threads)` prepares a model to run on that many threads."""
+    """A runtime: `load(model, threads)` prepares a model to run on that many threads.
+
+    seconds:             what all its timed turns together may take.
+    avx2_environment:    variables that hold it to AVX2.
+    compiles_for_target: it uses the target's instructions and no others.
+    """
 
     name: str
     package: str
     module: str
+    seconds: float = DEFAULT_BUDGET
+    avx2_environment: Mapping[str, str] = attrs.field(factory=dict)
+    compiles_for_target: bool = False
 
     @property
     def version(self) -> str:
@@ -59,8 +68,14 @@ _PEERS = {
     peer.name: peer
     for peer in (
         Peer("onnxruntime", "onnxruntime", "shiftc.bench.onnxruntime_peer"),
-        Peer("openvino", "openvino", "shiftc.bench.openvino_peer"),
-        Peer("tvm", "apache-tvm", "shiftc.bench.tvm_peer"),
+        Peer(
+            "openvino",
+            "openvino",
+            "shiftc.bench.openvino_peer",
+            avx2_environment={"ONEDNN_MAX_CPU_ISA": "AVX2"},
+        ),
+        # Tens of times slower than the others: a second tells.
+        Peer("tvm", "apache-tvm", "shiftc.bench.tvm_peer", seconds=1.0, compiles_for_target=True),
     )
 }
 

@@ -11,16 +11,25 @@ import attrs
 from shiftc.bench.floor import Floor
 from shiftc.bench.machine import Machine
 
+_DIGITS = 5
+"""Of times in JSON: finer than any clock's scatter."""
+
 
 @attrs.frozen
 class Timing:
-    """One runtime: seconds per call for each turn; largest error against the reference, relative to the
-    reference's largest value (None without a reference); `failure` when it cannot run the model."""
+    """One runtime.
+
+    seconds: per call, the median of each turn.
+    error:   largest error against the reference, relative to the reference's largest value; None without one.
+    wider:   it used instructions that the target has not.
+    failure: why it cannot run the model.
+    """
 
     name: str
     version: str
     seconds: tuple[float, ...] = ()
     error: float | None = None
+    wider: bool = False
     failure: str | None = None
 
     @property
@@ -36,11 +45,13 @@ class Timing:
     def as_json(self) -> dict[str, Any]:
         """Times in milliseconds."""
         data: dict[str, Any] = {"version": self.version, "error": self.error, "failure": self.failure}
+        if self.wider:
+            data["wider_instructions"] = True
         if self.seconds:
             data |= {
-                "median_ms": self.median * 1e3,
-                "min_ms": self.minimum * 1e3,
-                "turns_ms": [seconds * 1e3 for seconds in self.seconds],
+                "median_ms": milliseconds(self.median),
+                "min_ms": milliseconds(self.minimum),
+                "turns_ms": [milliseconds(seconds) for seconds in self.seconds],
             }
         return data
 
@@ -53,21 +64,33 @@ class Comparison:
     ours: Timing
     peers: tuple[Timing, ...]
     floor: Floor
+    macs: int
+    arena_bytes: int
 
     @property
     def ratios(self) -> Mapping[str, float]:
-        """How many times faster than each peer; below 1 is slower."""
+        """How many times faster than each peer, by medians; below 1 is slower."""
         return {peer.name: peer.median / self.ours.median for peer in self.peers if not peer.failure}
 
+    @property
+    def ratios_of_minima(self) -> Mapping[str, float]:
+        """The same by the fastest turns: where a neighbour disturbs some turns, this is the steadier of the
+        two."""
+        return {peer.name: peer.minimum / self.ours.minimum for peer in self.peers if not peer.failure}
+
     def as_json(self) -> dict[str, Any]:
-        """One object per thread count."""
+        """One object per thread count; the floor's shares are those of the median and of the fastest turn."""
         return {
             "threads": self.threads,
+            "macs": self.macs,
+            "arena_bytes": self.arena_bytes,
             "runtimes": {timing.name: timing.as_json() for timing in (self.ours, *self.peers)},
             "ratios": dict(self.ratios),
-            "floor_ms": self.floor.seconds * 1e3,
+            "ratios_of_minima": dict(self.ratios_of_minima),
+            "floor_ms": milliseconds(self.floor.seconds),
             "of_floor": self.floor.seconds / self.ours.median,
-            "fma_peak_gflops": self.floor.flops_per_second / 1e9,
+            "of_floor_min": self.floor.best_seconds / self.ours.minimum,
+            "fma_peak_gflops": self.floor.median_peak / 1e9,
         }
 
 
@@ -76,7 +99,6 @@ class BenchReport:
     """A model on a machine, at one or more thread counts."""
 
     model: str
-    macs: int
     machine: Machine
     rounds: int
     comparisons: tuple[Comparison, ...]
@@ -85,8 +107,12 @@ class BenchReport:
         """One object for `--json`."""
         return {
             "model": self.model,
-            "macs": self.macs,
             "machine": attrs.asdict(self.machine),
             "rounds": self.rounds,
             "comparisons": [comparison.as_json() for comparison in self.comparisons],
         }
+
+
+def milliseconds(seconds: float) -> float:
+    """`seconds` as milliseconds, to five digits."""
+    return float(f"{seconds * 1e3:.{_DIGITS}g}")

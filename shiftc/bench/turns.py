@@ -1,45 +1,91 @@
-"""Runs several callables in turns, so that what disturbs the machine disturbs all of them."""
+"""Runs several callables in turns, in bursts, so that what disturbs the machine disturbs all of them.
+
+Whoever uses a network calls it again and again and finds its weights in the caches. Callables that alternated
+call by call would evict one another's, so a turn is a burst: calls that are not timed, until caches and
+threads are warm, then calls that are timed one by one. The turn's figure is their median: a neighbour who
+takes the core away for a moment spoils a call, not the turn.
+"""
 
 from __future__ import annotations
 
 import math
+import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-_TURN_SECONDS = 2e-3
-_BUDGET_SECONDS = 10.0
+import attrs
+
+_BURST_SECONDS = 20e-3
+_MOST_CALLS = 50
+_WARM_CALLS = 2
+_FEWEST_TURNS = 3
+_ESTIMATE_SECONDS = 0.2
+
+DEFAULT_BUDGET = 10.0
+"""Seconds that all turns of one callable together may take."""
 
 Runnable = Callable[[], object]
 
 
-def time_in_turns(
-    runnables: Mapping[str, Runnable], rounds: int, pause: float = 0.0
-) -> dict[str, tuple[float, ...]]:
-    """Seconds per call of every runnable, one average for each of its turns.
+@attrs.frozen
+class Turns:
+    """How often a callable is called: `turns` times `warm` calls that are not timed and `timed` ones that
+    are."""
 
-    A turn is a pause in seconds, one call that is not timed (caches, threads) and as many timed calls
-    as fit into two milliseconds, at least one. A runnable that is so
-    slow that `rounds` turns would take more than ten seconds gets fewer, at least three.
+    turns: int
+    warm: int
+    timed: int
+
+
+def plan_turns(seconds: float, rounds: int, budget: float = DEFAULT_BUDGET) -> Turns:
+    """Turns of a callable that takes `seconds`: `rounds`, or as many as fit into `budget` seconds.
+
+    At least three, unless three warm turns take more than twice the budget: then as many single calls as fit,
+    at least one.
     """
-    first = {name: _seconds(run, 1) for name, run in runnables.items()}
-    first = {name: min(first[name], _seconds(run, 1)) for name, run in runnables.items()}
-    turns = {name: _turns(seconds, rounds) for name, seconds in first.items()}
-    calls = {name: max(1, math.ceil(_TURN_SECONDS / seconds)) for name, seconds in first.items()}
+    warm = _WARM_CALLS if seconds <= _BURST_SECONDS else 1
+    timed = min(_MOST_CALLS, math.ceil(_BURST_SECONDS / max(seconds, 1e-9)))
+    turn = (warm + timed) * seconds
+    if _FEWEST_TURNS * turn > 2 * budget:
+        return Turns(min(rounds, max(1, int(budget / seconds))), 0, 1)
+    return Turns(min(rounds, max(_FEWEST_TURNS, int(budget / turn))), warm, timed)
+
+
+def time_in_turns(
+    runnables: Mapping[str, Runnable],
+    rounds: int,
+    pause: float = 0.0,
+    budgets: Mapping[str, float] | None = None,
+) -> dict[str, tuple[float, ...]]:
+    """Seconds per call of every runnable: the median of each of its turns.
+
+    rounds:  turns of each, if its budget allows.
+    pause:   seconds to sleep before a turn.
+    budgets: seconds for all turns of a runnable, by name, where it is not DEFAULT_BUDGET.
+    """
+    plans = {
+        name: plan_turns(_estimate(run), rounds, (budgets or {}).get(name, DEFAULT_BUDGET))
+        for name, run in runnables.items()
+    }
     measured: dict[str, list[float]] = {name: [] for name in runnables}
     for turn in range(rounds):
         for name in _rotated(list(runnables), turn):
-            if turn >= turns[name]:
-                continue
-            time.sleep(pause)
-            run = runnables[name]
-            if first[name] < _BUDGET_SECONDS / rounds:
-                run()
-            measured[name].append(_seconds(run, calls[name]) / calls[name])
+            if turn < plans[name].turns:
+                time.sleep(pause)
+                measured[name].append(_burst(runnables[name], plans[name]))
     return {name: tuple(times) for name, times in measured.items()}
 
 
-def _turns(seconds: float, rounds: int) -> int:
-    return min(rounds, max(3, int(_BUDGET_SECONDS / (2 * seconds))))
+def _estimate(run: Runnable) -> float:
+    """The first call may still allocate; it only counts where another would take long."""
+    first = _seconds(run)
+    return first if first > _ESTIMATE_SECONDS else min(first, _seconds(run))
+
+
+def _burst(run: Runnable, plan: Turns) -> float:
+    for _ in range(plan.warm):
+        run()
+    return statistics.median(_seconds(run) for _ in range(plan.timed))
 
 
 def _rotated(names: Sequence[str], turn: int) -> Sequence[str]:
@@ -47,8 +93,7 @@ def _rotated(names: Sequence[str], turn: int) -> Sequence[str]:
     return [*names[start:], *names[:start]]
 
 
-def _seconds(run: Runnable, calls: int) -> float:
+def _seconds(run: Runnable) -> float:
     start = time.perf_counter()
-    for _ in range(calls):
-        run()
+    run()
     return time.perf_counter() - start

@@ -10,10 +10,10 @@ import click
 from shiftc.cli.flags import PATH, debug_flag, model_flags, model_options
 from shiftc.cli.terminal import Terminal
 from shiftc.cli.units import duration, quantity
-from shiftc.options import BenchOptions
+from shiftc.options import BenchOptions, PassOptions
 
 if TYPE_CHECKING:
-    from shiftc.bench.report import BenchReport, Timing
+    from shiftc.bench.report import BenchReport, Comparison, Timing
 
 
 class CommaSeparated(click.ParamType):  # type: ignore[type-arg]
@@ -48,6 +48,10 @@ class CommaSeparated(click.ParamType):  # type: ignore[type-arg]
     show_default=True,
     help="Thread counts, one comparison each.",
 )
+@click.option(
+    "--rounds", type=click.IntRange(min=1), default=15, show_default=True, help="Turns of each runtime."
+)
+@click.option("--no-winograd", is_flag=True, help="Compute 3x3 convolutions directly.")
 @click.option("--json", "destination", metavar="FILE|-", help="Write the report as JSON; - is stdout.")
 @debug_flag
 @click.pass_obj
@@ -57,13 +61,21 @@ def bench(
     model: Path,
     against: tuple[str, ...],
     threads: tuple[int, ...],
+    rounds: int,
+    no_winograd: bool,
     destination: str | None,
     **model_values: Any,
 ) -> None:
     """Time MODEL beside other runtimes, in turns, in one process."""
     from shiftc.driver import bench_model
 
-    options = BenchOptions(model=model_options(model, **model_values), against=against, threads=threads)
+    options = BenchOptions(
+        model=model_options(model, **model_values),
+        against=against,
+        threads=threads,
+        rounds=rounds,
+        passes=PassOptions(winograd=not no_winograd),
+    )
     with terminal.progress() as progress:
         report = bench_model(options, progress)
     if destination:
@@ -77,21 +89,24 @@ def _print(terminal: Terminal, /, report: BenchReport) -> None:
     terminal.say(f"{report.model} on {machine.processor}, {machine.cores} cores, {report.rounds} rounds")
     for comparison in report.comparisons:
         timings = (comparison.ours, *comparison.peers)
-        columns = ("runtime", "version", "median", "min", "speed-up", "error")
-        rows = [_row(timing, comparison.ours) for timing in timings]
+        columns = ("runtime", "version", "median", "min", "speed-up", "of minima", "error")
+        rows = [_row(timing, comparison) for timing in timings]
         terminal.show(f"threads: {comparison.threads}", columns, rows)
         floor = comparison.floor
         terminal.say(
             f"floor: {duration(floor.seconds)} = {quantity(floor.flops)}FLOP at "
-            f"{quantity(floor.flops_per_second)}FLOP/s measured; "
+            f"{quantity(floor.median_peak)}FLOP/s measured; "
             f"shiftc runs at {floor.seconds / comparison.ours.median:.0%} of that speed"
         )
+        wider = [peer.name for peer in comparison.peers if peer.wider]
+        if wider:
+            terminal.say(f"with wider instructions than the target has: {', '.join(wider)}")
 
 
-def _row(timing: Timing, ours: Timing) -> tuple[str, ...]:
+def _row(timing: Timing, comparison: Comparison) -> tuple[str, ...]:
     if timing.failure:
-        return timing.name, timing.version, "", "", "", timing.failure
+        return timing.name, timing.version, "", "", "", "", timing.failure
     error = "" if timing.error is None else f"{timing.error:.1e}"
-    ratio = "" if timing is ours else f"{timing.median / ours.median:.2f}x"
-    times = duration(timing.median), duration(timing.minimum)
-    return timing.name, timing.version, *times, ratio, error
+    ratios = (comparison.ratios, comparison.ratios_of_minima)
+    speed_ups = [f"{found[timing.name]:.2f}x" if timing.name in found else "" for found in ratios]
+    return timing.name, timing.version, duration(timing.median), duration(timing.minimum), *speed_ups, error
