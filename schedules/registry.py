@@ -9,11 +9,14 @@ from numpy.typing import NDArray
 from schedules.machine import machine_of
 from schedules.template import Decisions, Kernel, ScheduleError, Template
 from schedules.workload import Depthwise, IndexedConv, Workload
-from schedules.x86 import depthwise, indexed_conv
+from schedules.x86 import depthwise, indexed_conv, register_tile
 from schedules.x86.depthwise import DepthwiseTemplate
 from schedules.x86.elementwise import ElementwiseTemplate
 from schedules.x86.global_pool import GlobalPoolTemplate
+from schedules.x86.group_norm import GroupNormTemplate
 from schedules.x86.indexed_conv import IndexedConvTemplate
+from schedules.x86.layer_norm import LAYER_NORM
+from schedules.x86.softmax import SOFTMAX
 from schedules.x86.window_pool import WindowPoolTemplate
 from schedules.x86.winograd import WinogradInputTemplate, WinogradOutputTemplate
 
@@ -23,6 +26,9 @@ TEMPLATES: tuple[Template, ...] = (
     WindowPoolTemplate(),
     GlobalPoolTemplate(),
     ElementwiseTemplate(),
+    LAYER_NORM,
+    GroupNormTemplate(),
+    SOFTMAX,
     WinogradInputTemplate(),
     WinogradOutputTemplate(),
 )
@@ -63,6 +69,11 @@ def build(
             f"got {dict(decisions)}"
         )
     return template.schedule(workload, dict(decisions), machine)
+
+
+def modelled_cycles(workload: IndexedConv, target: tvm.target.Target, threads: int = 1) -> float:
+    """What the analytic defaults expect the workload to take on `target`, in cycles of one core."""
+    return register_tile.modelled_cycles(workload, machine_of(target), threads)
 
 
 def pack_weights(kernel: Kernel, weights: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -164,6 +164,61 @@ class Elementwise:
 
 
 @attrs.frozen
+class LayerNorm:
+    """`y[yo[o] + yp[p] + v] = epilogue((x[xo[o] + xp[p] + v] - mean_p) / sqrt(variance_p + epsilon))`.
+
+    Mean and variance of pixel p are over the `channels` lanes that `used[o * lanes + v]` marks with 1; the
+    others may hold anything. Not `centered`, the mean is taken to be 0: root mean square normalization.
+    """
+
+    channels: int
+    blocks: int
+    lanes: int
+    pixels: int
+    epsilon: float
+    centered: bool = True
+    epilogue: Epilogue = ()
+    dtype: str = "float32"
+
+
+@attrs.frozen
+class GroupNorm:
+    """`y[yo[o] + yp[n, p] + v] = epilogue((x[xo[o] + xn[n] + xp[p] + v] - mean) / sqrt(variance + epsilon))`.
+
+    Mean and variance of (n, group) are over the plane of `pixels` and the channels of the group: the lanes
+    `member[g, j] = o * lanes + v`, j < `channels`. Lanes of no group may hold anything.
+
+    clusters: the blocks, cut into so many equal runs, hold equally many whole groups each, in order.
+    """
+
+    groups: int
+    channels: int
+    clusters: int
+    blocks: int
+    lanes: int
+    batch: int
+    pixels: int
+    epsilon: float
+    epilogue: Epilogue = ()
+    dtype: str = "float32"
+
+
+@attrs.frozen
+class Softmax:
+    """`y[yo[o] + yp[p] + v] = epilogue(e / sum_p e)`, `e = exp(x[xo[o] + xp[p] + v] - max_p)`.
+
+    Maximum and sum of pixel p are over the `channels` lanes that `used[o * lanes + v]` marks with 1.
+    """
+
+    channels: int
+    blocks: int
+    lanes: int
+    pixels: int
+    epilogue: Epilogue = ()
+    dtype: str = "float32"
+
+
+@attrs.frozen
 class WinogradInput:
     """Transform patches: `y[i, b, t, v] = (Bᵀ d B)_i` with d the patch of tile t in block b,
 
@@ -199,4 +254,15 @@ class WinogradOutput:
     dtype: str = "float32"
 
 
-Workload = IndexedConv | Depthwise | WindowPool | GlobalPool | Elementwise | WinogradInput | WinogradOutput
+Workload = (
+    IndexedConv
+    | Depthwise
+    | WindowPool
+    | GlobalPool
+    | Elementwise
+    | LayerNorm
+    | GroupNorm
+    | Softmax
+    | WinogradInput
+    | WinogradOutput
+)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from schedules.activation import constant
@@ -44,11 +43,6 @@ def fill(vectors: Any, count: int, lanes: int, value: float = 0.0) -> None:
 def add(left: Expr, right: Expr) -> Expr:
     """The sum, as a function."""
     return left + right
-
-
-def where_used(used: Expr | None, value: Expr, otherwise: float = 0.0) -> Expr:
-    """The value in lanes that a channel takes; `used` is None where all are."""
-    return value if used is None else tirx.Select(used > constant(0.0), value, constant(otherwise))
 
 
 def outer_loop(extent: int, parallel: bool) -> Loop:
