@@ -79,7 +79,7 @@ class Tile:
         T.buffer_store(self.buffers["y"], value, [self.y(o, p, v)])
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class OverChannels:
     """A template for one kind of such work.
 
@@ -137,4 +137,5 @@ class OverChannels:
 
     def _largest_tile(self, workload: Any, machine: MachineParameters) -> int:
         registers = machine.vector_registers * machine.lanes // max(workload.lanes, machine.lanes)
-        return max(1, min(registers // self.vectors, workload.pixels))
+        largest: int = min(registers // self.vectors, workload.pixels)
+        return max(1, largest)
