@@ -76,6 +76,15 @@ def modelled_cycles(workload: IndexedConv, target: tvm.target.Target, threads: i
     return register_tile.modelled_cycles(workload, machine_of(target), threads)
 
 
+def weights_shape(workload: Workload) -> tuple[int, int] | None:
+    """Shape of the weights that `pack_weights` takes for the workload; None if it has none."""
+    if isinstance(workload, IndexedConv):
+        return workload.blocks * workload.lanes, workload.virtual_channels
+    if isinstance(workload, Depthwise):
+        return workload.blocks * workload.lanes, len(workload.taps)
+    return None
+
+
 def pack_weights(kernel: Kernel, weights: NDArray[np.float32]) -> NDArray[np.float32]:
     """`weights` in the order `kernel` reads its `k`, flat.
 
