@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from functools import cache
 
 import attrs
 
@@ -106,6 +107,20 @@ def _total_cycles(
     return total * (1 + _REGION_PENALTY * regions)
 
 
+def modelled_cycles(workload: IndexedConv, machine: MachineParameters, threads: int) -> float:
+    """Of the workload with its best register tile: to compare workloads that compute the same."""
+    return _cheapest(workload, machine.for_lanes(workload.lanes), threads)[1]
+
+
+@cache
+def _cheapest(workload: IndexedConv, machine: MachineParameters, threads: int) -> tuple[RegisterTile, float]:
+    costs = {tile: _total_cycles(workload, tile, machine, threads) for tile in _candidates(workload, machine)}
+    if not costs:
+        raise ScheduleError(f"channel blocks of {workload.lanes} lanes do not fit the registers")
+    tile = min(costs, key=lambda tile: (costs[tile], tile.pixels))
+    return tile, costs[tile]
+
+
 def default_decisions(workload: IndexedConv, machine: MachineParameters, threads: int) -> Decisions:
     """The register tile with the fewest modelled cycles; weights for half the second cache.
 
@@ -113,10 +128,7 @@ def default_decisions(workload: IndexedConv, machine: MachineParameters, threads
     register file could cause.
     """
     machine = machine.for_lanes(workload.lanes)
-    costs = {tile: _total_cycles(workload, tile, machine, threads) for tile in _candidates(workload, machine)}
-    if not costs:
-        raise ScheduleError(f"channel blocks of {workload.lanes} lanes do not fit the registers")
-    tile = min(costs, key=lambda tile: (costs[tile], tile.pixels))
+    tile, _ = _cheapest(workload, machine, threads)
     tile_bytes = tile.blocks * workload.lanes * workload.virtual_channels * 4
     whole_tiles = workload.blocks // tile.blocks
     # Weights that the second cache cannot hold anyway stream past each tile of x, which it then keeps.

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import attrs
 import numpy as np
 
 import schedules
@@ -19,31 +20,67 @@ from ..stage import Stage
 from .context import ARENA, KernelCall, LoweringContext
 from .operands import epilogue_arguments, epilogue_of, output_arguments, spread_rows
 from .steps import StageStep
+from .vectors import Vectors, ways_to_cut
+
+
+@attrs.frozen(eq=False)
+class Part:
+    """Some of the output's vectors, and the convolution that computes them.
+
+    offsets: of the virtual channels, [tables, virtual channels].
+    weights: [vectors * lanes, virtual channels].
+    """
+
+    vectors: Vectors
+    workload: IndexedConv
+    offsets: Array
+    weights: Array
 
 
 def lower_convolution(context: LoweringContext, step: StageStep, record: KernelRecord) -> KernelCall:
-    """The kernel call of a convolution stage."""
-    stage, view, operands, output = step.stage, step.view, step.operands, step.output
-    offsets, weights = _dense(stage, view, output) if stage.groups == 1 else _grouped(stage, view, output)
+    """The kernel calls of a convolution stage: one, or two where narrower vectors finish the last block."""
+    stage, view, output = step.stage, step.view, step.output
+    _, _, rows, columns = stage.shape
+    pixels = context.table(view.pixels(stage.window, rows, columns))
+    invocations = []
+    for part in _cheapest(context, step):
+        kernel = context.kernel(part.workload)
+        arguments = {
+            "x": ARENA,
+            "ct": context.table(part.offsets),
+            "pt": pixels,
+            "k": context.constant(schedules.pack_weights(kernel, part.weights)),
+            **output_arguments(context, output, vectors=part.vectors),
+            **epilogue_arguments(context, stage.epilogue, step.operands, output, vectors=part.vectors),
+        }
+        invocations.append(context.invoke(kernel, arguments))
+    return KernelCall(tuple(invocations), record)
+
+
+def _cheapest(context: LoweringContext, step: StageStep) -> tuple[Part, ...]:
+    """Of the ways to cut the output into vectors, the one with the fewest modelled cycles."""
+
+    def cycles(parts: tuple[Part, ...]) -> float:
+        return sum(schedules.modelled_cycles(p.workload, context.target, context.threads) for p in parts)
+
+    ways = [tuple(_part(step, vectors) for vectors in way) for way in ways_to_cut(step.output)]
+    return min(ways, key=cycles)
+
+
+def _part(step: StageStep, vectors: Vectors) -> Part:
+    stage, output = step.stage, step.output
+    convolve = _dense if stage.groups == 1 else _grouped
+    offsets, weights = convolve(stage, step.view, output, vectors)
     n, _, rows, columns = stage.shape
     workload = IndexedConv(
         virtual_channels=offsets.shape[1],
-        blocks=output.blocks,
-        lanes=output.extent.lanes,
+        blocks=vectors.count,
+        lanes=vectors.lanes,
         pixels=n * rows * columns,
         tables=offsets.shape[0],
-        epilogue=epilogue_of(stage.epilogue, operands),
+        epilogue=epilogue_of(stage.epilogue, step.operands),
     )
-    kernel = context.kernel(workload)
-    arguments = {
-        "x": ARENA,
-        "ct": context.table(offsets),
-        "pt": context.table(view.pixels(stage.window, rows, columns)),
-        "k": context.constant(schedules.pack_weights(kernel, weights)),
-        **output_arguments(context, output),
-        **epilogue_arguments(context, stage.epilogue, operands, output),
-    }
-    return context.call(kernel, arguments, record)
+    return Part(vectors, workload, offsets, weights)
 
 
 def _virtual_order(channels: int, taps: int, lanes: int) -> tuple[Array, Array]:
@@ -57,8 +94,8 @@ def _virtual_order(channels: int, taps: int, lanes: int) -> tuple[Array, Array]:
     return channel.reshape(-1)[order], tap.reshape(-1)[order]
 
 
-def _dense(stage: Stage, view: ChannelView, output: Blocked) -> tuple[Array, Array]:
-    """Channel offsets [1, virtual channels] and weights [blocks * lanes, virtual channels]."""
+def _dense(stage: Stage, view: ChannelView, output: Blocked, vectors: Vectors) -> tuple[Array, Array]:
+    """Channel offsets [1, virtual channels] and weights [vectors * lanes, virtual channels]."""
     assert stage.weight is not None
     used = np.flatnonzero(view.source >= 0)
     taps = view.tap_offsets(stage.window)
@@ -67,35 +104,36 @@ def _dense(stage: Stage, view: ChannelView, output: Blocked) -> tuple[Array, Arr
         used, weight = np.zeros(1, np.int64), np.zeros_like(weight)
     channel, tap = _virtual_order(len(used), len(taps), view.extent.lanes)
     offsets = view.bases()[used][channel] + taps[tap]
-    return offsets[None, :], spread_rows(weight[:, used[channel], tap], output)
+    return offsets[None, :], spread_rows(weight[:, used[channel], tap], output)[vectors.rows]
 
 
-def _grouped(stage: Stage, view: ChannelView, output: Blocked) -> tuple[Array, Array]:
-    """One table per output block: the channels of all groups whose outputs lie in it, zero-weighted across.
+def _grouped(stage: Stage, view: ChannelView, output: Blocked, vectors: Vectors) -> tuple[Array, Array]:
+    """One table per vector: the channels of all groups whose outputs lie in it, zero-weighted across.
 
-    Returns channel offsets [tables, virtual channels] and weights [blocks * lanes, virtual channels].
+    Returns channel offsets [tables, virtual channels] and weights [vectors * lanes, virtual channels].
     """
     assert stage.weight is not None
-    lanes, taps = output.extent.lanes, view.tap_offsets(stage.window)
+    taps = view.tap_offsets(stage.window)
     outputs, inputs = stage.weight.shape[0] // stage.groups, stage.weight.shape[1]
     weight = stage.weight.reshape(stage.weight.shape[0], inputs, len(taps))
     group_of = np.arange(stage.weight.shape[0]) // outputs
-    of_block = output.positions // lanes
-    groups = [np.unique(group_of[of_block == block]) for block in range(output.blocks)]
+    of_vector = vectors.of(output.positions)
+    row_of = of_vector * vectors.lanes + output.positions % vectors.lanes
+    groups = [np.unique(group_of[of_vector == vector]) for vector in range(vectors.count)]
     widest = max(len(g) for g in groups)
     channel, tap = _virtual_order(inputs, len(taps), view.extent.lanes)
     per_group = len(channel)
     bases = view.bases()
-    offsets = np.zeros((output.blocks, widest * per_group), np.int64)
-    rows = np.zeros((output.blocks * lanes, widest * per_group), np.float32)
-    for block, members in enumerate(groups):
+    offsets = np.zeros((vectors.count, widest * per_group), np.int64)
+    rows = np.zeros((vectors.count * vectors.lanes, widest * per_group), np.float32)
+    for vector, members in enumerate(groups):
         for slot, group in enumerate(members):
             part = slice(slot * per_group, (slot + 1) * per_group)
-            offsets[block, part] = bases[group * inputs + channel] + taps[tap]
-            outs = np.flatnonzero((of_block == block) & (group_of == group))
-            rows[output.positions[outs], part] = weight[outs][:, channel, tap]
+            offsets[vector, part] = bases[group * inputs + channel] + taps[tap]
+            outs = np.flatnonzero((of_vector == vector) & (group_of == group))
+            rows[row_of[outs], part] = weight[outs][:, channel, tap]
         for slot in range(len(members), widest):
-            offsets[block, slot * per_group : (slot + 1) * per_group] = offsets[block, :per_group]
+            offsets[vector, slot * per_group : (slot + 1) * per_group] = offsets[vector, :per_group]
     return _share_tables(offsets), rows
 
 

@@ -15,6 +15,7 @@ from ..channel_view import ChannelView
 from ..placement import Address, Blocked
 from ..stage import Operation
 from .context import ARENA, LoweringContext
+from .vectors import Vectors
 
 
 @attrs.frozen(eq=False)
@@ -39,15 +40,17 @@ def epilogue_of(operations: Sequence[Operation], operands: Sequence[Operand | No
 
 
 def output_arguments(
-    context: LoweringContext, output: Blocked, order: Array | None = None
+    context: LoweringContext, output: Blocked, order: Array | None = None, vectors: Vectors | None = None
 ) -> dict[str, Address]:
     """`y`, `yo`, `yp`: where the result's blocks and pixels lie.
 
-    order: which pixel is the kernel's i-th; None: row by row.
+    order:   which pixel is the kernel's i-th; None: row by row.
+    vectors: what the kernel takes for blocks; None: the layout's.
     """
+    vectors = vectors or Vectors.whole(output)
     return {
         "y": ARENA,
-        "yo": context.table(output.block_base(np.arange(output.blocks))),
+        "yo": context.table(output.channel_base(vectors.starts)),
         "yp": context.table(_in_order(output.geometry.pixels(), order)),
     }
 
@@ -58,16 +61,18 @@ def epilogue_arguments(
     operands: Sequence[Operand | None],
     output: Blocked,
     order: Array | None = None,
+    vectors: Vectors | None = None,
 ) -> dict[str, Address]:
-    """The operands of the epilogue, by the kernel's argument names; `order` as in `output_arguments`."""
+    """The operands of the epilogue, by the kernel's argument names; the rest as in `output_arguments`."""
+    vectors = vectors or Vectors.whole(output)
     arguments: dict[str, Address] = {}
     for index, (operation, operand) in enumerate(zip(operations, operands, strict=True)):
         name = f"e{index}"
         if operation.step.vector is not None:
-            arguments[name] = context.constant(spread_rows(operation.step.vector, output))
+            arguments[name] = context.constant(spread_rows(operation.step.vector, output)[vectors.rows])
         elif operand is not None:
             arguments[name] = ARENA
-            arguments |= _operand_tables(context, name, operand, output, order)
+            arguments |= _operand_tables(context, name, operand, output, order, vectors)
     return arguments
 
 
@@ -96,6 +101,7 @@ def _operand_tables(
     operand: Operand,
     output: Blocked,
     order: Array | None,
+    vectors: Vectors,
 ) -> dict[str, Address]:
     view = operand.view
     if operand.access == "channel":  # one pixel per batch element, read for all of the output's
@@ -107,8 +113,9 @@ def _operand_tables(
     if operand.access != "lane":
         bases = _block_bases(view, output)
         assert bases is not None
-        return tables | {f"{name}_rb": context.table(bases)}
-    return tables | {f"{name}_rl": context.table(lane_bases(view, output))}
+        block, lane = np.divmod(vectors.starts, output.extent.lanes)
+        return tables | {f"{name}_rb": context.table(bases[block] + lane)}
+    return tables | {f"{name}_rl": context.table(lane_bases(view, output)[vectors.rows])}
 
 
 def _block_bases(view: ChannelView, output: Blocked) -> Array | None:
