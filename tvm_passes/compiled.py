@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 
@@ -22,6 +22,7 @@ class KernelRecord:
     stage:      the operators it stands for, by the names of the model's nodes.
     macs:       multiply-adds of the model's operators (padding not counted).
     bytes:      data read and written once: operands, weights, result.
+    decisions:  `record` where a kernel of it follows a tuning record, else `default`.
     """
 
     name: str
@@ -30,6 +31,7 @@ class KernelRecord:
     macs: int
     bytes: int
     stage: str
+    decisions: Literal["default", "record"] = "default"
 
 
 @attrs.frozen
@@ -40,6 +42,8 @@ class Compiled:
     `main(arena uint8[arena_bytes], constants uint8[...], inputs..., outputs..., first, last)`
     that runs the steps `first` to `last - 1`. The arena must be zeroed once before the first call and
     then be left alone.
+
+    refused_records: tuning records that no longer fit their workload, with the reason.
     """
 
     library: Any
@@ -48,3 +52,4 @@ class Compiled:
     steps: tuple[KernelRecord, ...]
     index_maps: tuple[IndexMapRecord, ...]
     pass_times: Mapping[str, float]
+    refused_records: tuple[str, ...] = ()

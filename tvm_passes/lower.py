@@ -16,6 +16,7 @@ from tvm.ir import IRModule
 
 import schedules
 from schedules.generic import schedule_generic
+from schedules.tuning.records import NO_RECORDS, Records
 
 from .array import Array
 from .compiled import KernelRecord
@@ -59,12 +60,23 @@ _STAGE_KINDS: dict[str, tuple[str, Callable[[LoweringContext, StageStep, KernelR
 
 @attrs.frozen(eq=False)
 class Lowered:
-    """The program as TIR, its constants, and what each step is."""
+    """The program as TIR, its constants, and what each step calls.
+
+    refused_records: tuning records that no longer fit their workload, with the reason.
+    """
 
     module: IRModule
     constants: Array
     arena_bytes: int
-    steps: tuple[KernelRecord, ...]
+    calls: tuple[KernelCall, ...]
+    inputs: tuple[TensorType, ...]
+    outputs: tuple[TensorType, ...]
+    refused_records: tuple[str, ...] = ()
+
+    @property
+    def steps(self) -> tuple[KernelRecord, ...]:
+        """What each step stands for."""
+        return tuple(call.record for call in self.calls)
 
 
 def lower(
@@ -73,27 +85,37 @@ def lower(
     threads: int,
     node_of_var: Mapping[str, str],
     winograd: bool = True,
+    records: Records = NO_RECORDS,
 ) -> Lowered:
-    """Plan the arena of `main` and lower every step of it; `winograd` allows its form of convolution."""
+    """Plan the arena of `main` and lower every step of it.
+
+    winograd allows its form of convolution; kernels follow the `records` of their workloads.
+    """
     machine = schedules.machine_of(target)
     planned = Planner(mod, machine.lanes, machine if winograd else None, threads).run()
-    context = LoweringContext(target, threads)
+    context = LoweringContext(target, threads, records)
     lowered = [call for step in planned.steps if (call := _lower(context, step, node_of_var)) is not None]
     calls = [_join(list(same)) for _, same in groupby(lowered, key=_operators)]
     constants = context.pool.blob()
     graph = Graph.read(mod)
     inputs, outputs = (
-        [TensorType(shape_of(v), dtype_of(v)) for v in values] for values in (graph.params, graph.outputs)
+        tuple(TensorType(shape_of(v), dtype_of(v)) for v in values) for values in (graph.params, graph.outputs)
     )
     module = build_program(calls, planned.arena_bytes, constants.size, inputs, outputs)
-    return Lowered(module, constants, planned.arena_bytes, tuple(call.record for call in calls))
+    return Lowered(
+        module, constants, planned.arena_bytes, tuple(calls), inputs, outputs, tuple(context.refused)
+    )
 
 
 def _lower(context: LoweringContext, step: Step, node_of_var: Mapping[str, str]) -> KernelCall | None:
     call = _call(context, step, node_of_var)
     if call is None:
         return None
-    return attrs.evolve(call, record=attrs.evolve(call.record, name=call.invocations[0].symbol))
+    followed = any(invocation.symbol in context.followed for invocation in call.invocations)
+    record = attrs.evolve(
+        call.record, name=call.invocations[0].symbol, decisions="record" if followed else "default"
+    )
+    return attrs.evolve(call, record=record)
 
 
 def _operators(call: KernelCall) -> object:

@@ -25,6 +25,7 @@ import tvm
 from tvm.ir import IRModule
 
 import schedules
+from schedules.tuning.records import NO_RECORDS, Records
 
 from .absorb_strides import absorb_strides
 from .canonicalize import canonicalize
@@ -57,6 +58,7 @@ class PipelineOptions:
     verify_passes:   run the module before and after every pass on random inputs and compare.
     dump_ir:         directory for the module after every pass, or None.
     node_of_var:     names of the model's nodes by names of the variables they became.
+    records:         tuning records that kernels follow where they fit.
     """
 
     threads: int = 1
@@ -66,6 +68,7 @@ class PipelineOptions:
     verify_passes: bool = False
     dump_ir: Path | None = None
     node_of_var: Mapping[str, str] = attrs.field(factory=dict)
+    records: Records = NO_RECORDS
 
 
 PASSES = (
@@ -90,8 +93,29 @@ def compile_module(mod: IRModule, target: tvm.target.Target, options: PipelineOp
     Raises PassError for an unknown or indispensable disabled pass and for a failed verification,
     LoweringError for an operator that has no kernel.
     """
-    _check_disabled(options)
     report = Report()
+    times: dict[str, float] = {}
+    lowered = _lowered(mod, target, options, report, times)
+    started = time.perf_counter()
+    library = tvm.compile(lowered.module, target=target, tir_pipeline=schedules.PIPELINE_NAME)
+    times["build"] = time.perf_counter() - started
+    return _compiled(library, lowered, report, times, options.node_of_var)
+
+
+def lower_module(mod: IRModule, target: tvm.target.Target, options: PipelineOptions) -> Lowered:
+    """The program `compile_module` would build, as TIR. Raises what it raises."""
+    return _lowered(mod, target, options, Report(), {})
+
+
+def _lowered(
+    mod: IRModule,
+    target: tvm.target.Target,
+    options: PipelineOptions,
+    report: Report,
+    times: dict[str, float],
+) -> Lowered:
+    """All passes; fills in what they found and how long each took."""
+    _check_disabled(options)
     relax_passes: dict[str, Callable[[IRModule], IRModule]] = {
         "canonicalize": canonicalize,
         "recognize": lambda m: recognize(m, report),
@@ -103,7 +127,6 @@ def compile_module(mod: IRModule, target: tvm.target.Target, options: PipelineOp
         "fuse": fuse,
         "fold": lambda m: fold(m, report),
     }
-    times: dict[str, float] = {}
     for number, (name, relax_pass) in enumerate(relax_passes.items()):
         if name in options.disabled_passes or (options.opt_level == 0 and name in OPTIONAL_PASSES):
             continue
@@ -118,13 +141,10 @@ def compile_module(mod: IRModule, target: tvm.target.Target, options: PipelineOp
         _dump(options, number, name, mod)
     started = time.perf_counter()
     winograd = options.winograd and options.opt_level == 3
-    lowered = lower(mod, target, options.threads, options.node_of_var, winograd)
+    lowered = lower(mod, target, options.threads, options.node_of_var, winograd, options.records)
     times["lower"] = time.perf_counter() - started
     _dump(options, len(relax_passes), "lower", lowered.module)
-    started = time.perf_counter()
-    library = tvm.compile(lowered.module, target=target, tir_pipeline=schedules.PIPELINE_NAME)
-    times["build"] = time.perf_counter() - started
-    return _compiled(library, lowered, report, times, options.node_of_var)
+    return lowered
 
 
 def _compiled(
@@ -141,6 +161,7 @@ def _compiled(
         steps=lowered.steps,
         index_maps=tuple(_of_model(record, node_of_var) for record in report.index_maps),
         pass_times=times,
+        refused_records=lowered.refused_records,
     )
 
 

@@ -11,6 +11,7 @@ from tvm import tirx
 
 import schedules
 from schedules.template import Kernel
+from schedules.tuning.records import NO_RECORDS, Records, describe
 from schedules.workload import Workload
 
 from ..array import Array
@@ -27,11 +28,12 @@ class LoweringError(Exception):
 
 @attrs.frozen(eq=False)
 class Invocation:
-    """A function and the addresses it is called with."""
+    """A function and the addresses it is called with; the kernel it is, unless it came without a template."""
 
     symbol: str
     func: tirx.PrimFunc
     arguments: tuple[Address, ...]
+    kernel: Kernel | None = None
 
 
 @attrs.frozen(eq=False)
@@ -44,18 +46,39 @@ class KernelCall:
 
 @attrs.define(eq=False)
 class LoweringContext:
-    """Shared state of lowering one module."""
+    """Shared state of lowering one module.
+
+    followed: names of the kernels whose decisions come from tuning records.
+    refused:  records that no longer fit, with the reason; the defaults stand in.
+    """
 
     target: tvm.target.Target
     threads: int
+    records: Records = NO_RECORDS
     pool: ConstantPool = attrs.Factory(ConstantPool)
     kernels: dict[Workload, Kernel] = attrs.Factory(dict)
+    followed: set[str] = attrs.Factory(set)
+    refused: list[str] = attrs.Factory(list)
 
     def kernel(self, workload: Workload) -> Kernel:
         """The kernel for a workload, scheduled once."""
         if workload not in self.kernels:
-            self.kernels[workload] = schedules.build(workload, self.target, self.threads)
+            kernel = self._recorded(workload) or schedules.build(workload, self.target, self.threads)
+            self.kernels[workload] = kernel
         return self.kernels[workload]
+
+    def _recorded(self, workload: Workload) -> Kernel | None:
+        """The kernel of the workload's tuning record; None if it has none that fits."""
+        decisions = self.records.decisions(workload, self.threads)
+        if decisions is None:
+            return None
+        try:
+            kernel = schedules.build(workload, self.target, self.threads, decisions)
+        except schedules.ScheduleError as error:
+            self.refused.append(f"{describe(workload)}: {error}")
+            return None
+        self.followed.add(kernel.name)
+        return kernel
 
     def table(self, values: Array) -> Address:
         """Store element offsets as int32; their address."""
@@ -77,4 +100,4 @@ class LoweringContext:
         missing = [name for name in kernel.parameters if name not in arguments]
         if missing:
             raise LoweringError(f"{kernel.name}: no argument for {', '.join(missing)}")
-        return Invocation(kernel.name, kernel.func, tuple(arguments[n] for n in kernel.parameters))
+        return Invocation(kernel.name, kernel.func, tuple(arguments[n] for n in kernel.parameters), kernel)

@@ -1,0 +1,126 @@
+"""A kernel with everything it needs to be called over and over: memory, tables, weights, a loop around it."""
+
+from __future__ import annotations
+
+import time
+from math import ceil
+from typing import Any
+
+import numpy as np
+import tvm
+from numpy.typing import NDArray
+from tvm import tirx
+from tvm.script.ir_builder import IRBuilder
+from tvm.tirx.script import builder as T
+
+import schedules
+from schedules.registry import weights_shape
+from schedules.template import Decisions, Kernel
+from schedules.tuning.task import Task
+
+_ALIGNMENT = 64
+_FAR_BYTES = 8 << 20
+"""Weights so far apart are in no second cache when their turn comes."""
+
+Bytes = NDArray[np.uint8]
+
+
+class TimedKernel:
+    """A task's kernel with some decisions, compiled for this machine.
+
+    Weights are read from as far away as in the network: where its constants exceed the second cache, calls take
+    turns with copies of them. Tensors stay where they are, as those of a network that was just written.
+    """
+
+    def __init__(self, task: Task, target: tvm.target.Target, decisions: Decisions) -> None:
+        kernel = schedules.build(task.workload, target, task.threads, decisions)
+        self._constants, offsets, stride, copies = _constants(task, kernel, target)
+        self._memory = _tensor(_memory(task.memory_bytes))
+        module = _program(kernel, task, self._memory, self._constants, offsets, stride, copies)
+        library = tvm.compile(module, target=target, tir_pipeline=schedules.PIPELINE_NAME)
+        self._main = library["main"]
+
+    def seconds(self, calls: int) -> float:
+        """Of one call, averaged over so many."""
+        started = time.perf_counter()
+        self._main(self._memory, self._constants, 0, calls)
+        return (time.perf_counter() - started) / calls
+
+    def memory(self) -> NDArray[np.float32]:
+        """What one call makes of the initial memory."""
+        self._memory.copyfrom(_memory(self._memory.shape[0]))
+        self.seconds(1)
+        return np.asarray(self._memory.numpy()).view(np.float32)
+
+
+def _constants(task: Task, kernel: Kernel, target: tvm.target.Target) -> tuple[Any, dict[str, int], int, int]:
+    """The constants, where each argument starts in them, the size of a copy of the weights, and how many."""
+    parts: list[Bytes] = []
+    offsets: dict[str, int] = {}
+
+    def add(name: str, content: NDArray[Any]) -> int:
+        offsets[name] = sum(part.size for part in parts)
+        parts.append(_padded(content))
+        return parts[-1].size
+
+    for name, content in task.constants.items():
+        add(name, content)
+    shape = weights_shape(task.workload)
+    stride, copies = 0, 1
+    if shape is not None:
+        weights = np.random.default_rng(0).standard_normal(shape, np.float32) / np.sqrt(shape[1])
+        packed = schedules.pack_weights(kernel, weights)
+        if task.constant_bytes > schedules.machine_of(target).l2_bytes:
+            copies = ceil(min(task.constant_bytes, _FAR_BYTES) / packed.nbytes)
+        stride = add("k", packed)
+        parts += [parts[-1]] * (copies - 1)
+    return (
+        _tensor(np.concatenate(parts) if parts else np.zeros(_ALIGNMENT, np.uint8)),
+        offsets,
+        stride,
+        copies,
+    )
+
+
+def _program(
+    kernel: Kernel, task: Task, memory: Any, constants: Any, offsets: dict[str, int], stride: int, copies: int
+) -> tvm.IRModule:
+    """`main(memory, constants, first, last)`: call i reads copy i % copies of the weights."""
+    callee = tvm.ir.GlobalVar(kernel.name)
+    with IRBuilder() as builder, T.prim_func(False, s_tir=True):
+        T.func_name("main")
+        T.func_attr({"global_symbol": "main", "tirx.noalias": True})
+        tensors, tables = (
+            T.arg(name, T.buffer((tirx.IntImm("int64", array.shape[0]),), "uint8"))
+            for name, array in (("memory", memory), ("constants", constants))
+        )
+        first, last = T.arg("first", T.int32()), T.arg("last", T.int32())
+        with T.serial(first, last) as call:
+
+            def pointer(name: str) -> Any:
+                if name in task.memory:
+                    return T.address_of(tensors[tirx.IntImm("int64", task.memory[name])])
+                offset = tirx.IntImm("int64", offsets[name])
+                if name == "k":
+                    offset = offset + tirx.Cast("int64", call % copies) * tirx.IntImm("int64", stride)
+                return T.address_of(tables[offset])
+
+            arguments = [pointer(name) for name in kernel.parameters]
+            T.evaluate(tvm.ir.Call(callee, arguments, ret_ty="int32"))
+    return tvm.IRModule({callee: kernel.func, tvm.ir.GlobalVar("main"): builder.get()})
+
+
+def _memory(size: int) -> Bytes:
+    """Numbers between 1/2 and 3/2: no operation of an epilogue overflows, none is slow on denormals."""
+    values = np.random.default_rng(1).uniform(0.5, 1.5, 4093).astype(np.float32)
+    return np.resize(values.view(np.uint8), size)
+
+
+def _padded(content: NDArray[Any]) -> Bytes:
+    raw = np.ascontiguousarray(content).reshape(-1).view(np.uint8)
+    return np.pad(raw, (0, -raw.size % _ALIGNMENT))
+
+
+def _tensor(array: Bytes) -> Any:
+    """A tensor of TVM's own, which is aligned as kernels expect."""
+    return tvm.runtime.tensor(array)
