@@ -8,7 +8,6 @@ meta.json                      where and with what they were measured, for peopl
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -88,6 +87,6 @@ def write_records(folder: Path, records: Iterable[Record], meta: Mapping[str, An
                 )
             (Path(staging) / META).write_text(json.dumps(meta, indent=1) + "\n", encoding="utf-8")
             for name in (WORKLOADS, TRACES, META):
-                os.replace(Path(staging) / name, folder / name)
+                (Path(staging) / name).replace(folder / name)
     except OSError as error:
         raise RecordsError(f"cannot write tuning records to '{folder}': {error.strerror}") from error

@@ -55,7 +55,7 @@ class Comparison:
 
 
 class Measurer:
-    """Measures on this machine. Raises CallFailed for whatever goes wrong with a candidate."""
+    """Measures on this machine. Raises CallError for whatever goes wrong with a candidate."""
 
     def __init__(self, target: tvm.target.Target, process: IsolatedProcess, seconds: float) -> None:
         self._target = target

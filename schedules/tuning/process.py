@@ -26,7 +26,7 @@ _GRACE_SECONDS = 5.0
 """After which an overdue process ends itself, should nobody be left to end it."""
 
 
-class CallFailed(Exception):
+class CallError(Exception):
     """A call raised, crashed or did not return in time; the message says which.
 
     kind: name of the exception's class, `crash` or `timeout`.
@@ -63,22 +63,22 @@ class IsolatedProcess:
     def call(self, function: Callable[..., Result], *arguments: Any, seconds: float) -> Result:
         """`function(*arguments)` in the process; all of it must be picklable.
 
-        Raises CallFailed when it raises, when the process dies, and after `seconds`.
+        Raises CallError when it raises, when the process dies, and after `seconds`.
         """
         connection = self._connection or self._start()
         try:
             connection.send_bytes(pickle.dumps((function, arguments, ceil(seconds + _GRACE_SECONDS))))
             if not connection.poll(seconds):
                 self.stop()
-                raise CallFailed("timeout", f"did not end within {seconds:g} seconds")
+                raise CallError("timeout", f"did not end within {seconds:g} seconds")
             failure, result = pickle.loads(connection.recv_bytes())
         except (EOFError, OSError) as error:
-            raise CallFailed("crash", self._obituary()) from error
+            raise CallError("crash", self._obituary()) from error
         except BaseException:
             self.stop()
             raise
         if failure is not None:
-            raise CallFailed(*failure)
+            raise CallError(*failure)
         value: Result = result
         return value
 
@@ -95,7 +95,7 @@ class IsolatedProcess:
     def _start(self) -> Connection:
         connection, theirs = Pipe()
         path = os.pathsep.join(filter(None, (_ROOT, os.environ.get("PYTHONPATH"))))
-        self._errors = tempfile.TemporaryFile()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         self._process = subprocess.Popen(
             [sys.executable, "-m", __name__, str(theirs.fileno())],
             pass_fds=[theirs.fileno()],

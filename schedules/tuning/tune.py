@@ -10,7 +10,7 @@ import tvm
 
 from schedules.template import Decisions, ScheduleError
 from schedules.tuning.measure import Comparison, Measurer
-from schedules.tuning.process import CallFailed, IsolatedProcess
+from schedules.tuning.process import CallError, IsolatedProcess
 from schedules.tuning.search import Search
 from schedules.tuning.space import Space
 from schedules.tuning.task import Task
@@ -120,7 +120,7 @@ def _defaults(
         space = Space.of(task.workload, target, task.threads)
         try:
             seconds = measurer.compare(task, space.default, space.default, turns=5).seconds
-        except CallFailed as error:
+        except CallError as error:
             outcome = Outcome(task.workload, task.calls, space.default, failure=str(error))
             failures.append((space, outcome))
             continue
@@ -154,7 +154,7 @@ def _search(
             break
         try:
             gain = measurer.compare(task, space.default, decisions, _TURNS).gain
-        except CallFailed as error:
+        except CallError as error:
             if error.kind == ScheduleError.__name__:
                 refused += 1
             else:
@@ -182,7 +182,7 @@ def _confirmed(
     for _, decisions in finalists:
         try:
             comparison = measurer.compare(task, outcome.default, decisions, _FINAL_TURNS, check=True)
-        except CallFailed:
+        except CallError:
             outcome = attrs.evolve(outcome, failed=outcome.failed + 1)
             continue
         if comparison.gain >= 1 + _MARGIN and comparison.sure_gain > 1:
