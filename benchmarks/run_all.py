@@ -1,106 +1,68 @@
-"""Times every network of the zoo beside its peers; one JSON file and one Markdown table per machine.
+"""Times every network of the zoo, and the larger exported models, beside their peers.
 
-    python benchmarks/run_all.py                        # all networks, 1 and 2 threads
-    python benchmarks/run_all.py resnet50 --threads 1
+    python -m benchmarks.run_all                                 # what was never measured, then the oldest
+    python -m benchmarks.run_all --networks resnet50 --batches 1 --threads 1
+    python -m benchmarks.run_all --resume --budget 30            # go on with a run, for half an hour
+    python -m benchmarks.run_all --target 'llvm -mcpu=haswell'   # AVX2, into files of its own
 
-A network that fails is reported, and the others are still timed; the exit status is then 1. Networks
-named on the command line are added to the machine's file, what it holds of others is kept.
+Writes one JSON file and one Markdown table per machine and target. A measurement replaces the older one of
+the same network, batch and threads; all others are kept. A network that fails is reported, the others are
+still timed, and the exit status is 1.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
-import tempfile
-from pathlib import Path
-from typing import Any
+from functools import partial
 
-from shiftc import __version__, zoo
-from shiftc.bench.machine import Machine, this_machine
-from shiftc.driver import bench_model, write_zoo
-from shiftc.options import BenchOptions, ModelOptions, ZooOptions
-
-RESULTS = Path(__file__).parent / "results"
-PEERS = ("onnxruntime", "openvino", "tvm")
+from benchmarks.campaign import Campaign
+from benchmarks.command_line import as_json, parser_of, results_path, run
+from benchmarks.network_table import table
+from benchmarks.networks import KEY, Network, cases, corpus_networks, measure, zoo_networks
+from benchmarks.results_file import ResultsFile
+from shiftc.bench.machine import this_machine
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Runs the benchmarks that the command line asks for."""
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
-    parser.add_argument("networks", nargs="*", help="networks of the zoo (all)")
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--against", nargs="+", default=list(PEERS), choices=PEERS)
-    arguments = parser.parse_args()
+    parser = parser_of(__doc__)
+    parser.add_argument("--networks", nargs="+", metavar="NAME", help="of the zoo or the corpus (all)")
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 8], help="batch sizes (1 8)")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="thread counts (1 2)")
+    parser.add_argument("--no-winograd", action="store_true", help="3x3 directly, as measurements beside")
+    parser.add_argument("--tvm-batches", type=int, nargs="*", default=[1], help="with plain TVM, too (1)")
+    chosen = parser.parse_args(arguments)
+
+    networks = (*zoo_networks(), *corpus_networks())
+    names = [network.name for network in networks]
+    unknown = set(chosen.networks or ()) - set(names)
+    if unknown:
+        parser.error(f"no network is called {', '.join(sorted(unknown))}; there are {', '.join(names)}")
+
+    def is_chosen(network: Network) -> bool:
+        return chosen.networks is None or network.name in chosen.networks
 
     machine = this_machine()
-    file = RESULTS / f"{machine.slug}.json"
-    results: dict[str, Any] = json.loads(file.read_text())["networks"] if file.exists() else {}
-    failed = []
-    for name in arguments.networks or zoo.names():
-        print(name, flush=True)
-        try:
-            results[name] = _measure(name, tuple(arguments.threads), tuple(arguments.against))
-        except Exception as error:
-            failed.append(name)
-            print(f"  failed: {error}", file=sys.stderr, flush=True)
-            continue
-        _write(file, machine, results)
-    return 1 if failed else 0
-
-
-def _measure(name: str, threads: tuple[int, ...], against: tuple[str, ...]) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"{name}.onnx"
-        write_zoo(ZooOptions(name, path))
-        report = bench_model(BenchOptions(ModelOptions(path), against, threads))
-    return {key: value for key, value in report.as_json().items() if key not in ("machine", "model")}
-
-
-def _write(file: Path, machine: Machine, results: dict[str, Any]) -> None:
-    document = {
-        "machine": {
-            "processor": machine.processor,
-            "architecture": machine.architecture,
-            "cores": machine.cores,
-            "system": machine.system,
-            "python": machine.python,
-        },
-        "shiftc": __version__,
-        "networks": results,
-    }
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(document, indent=1) + "\n")
-    file.with_suffix(".md").write_text(_markdown(machine, results))
-
-
-def _markdown(machine: Machine, results: dict[str, Any]) -> str:
-    lines = [
-        f"# {machine.processor}, {machine.cores} cores",
-        "",
-        "Median milliseconds per call, batch 1, float32, all runtimes in turns in one process. `floor` is",
-        "the network's multiply-adds at the measured FMA peak; ratios say how many times faster shiftc is.",
-        "",
-        "| network | threads | shiftc | floor | " + " | ".join(f"{peer} | ratio" for peer in PEERS) + " |",
-        "|---|---|---|---|" + "---|---|" * len(PEERS),
-    ]
-    for name, result in results.items():
-        lines += [_row(name, comparison) for comparison in result["comparisons"]]
-    return "\n".join(lines) + "\n"
-
-
-def _row(name: str, comparison: dict[str, Any]) -> str:
-    runtimes = comparison["runtimes"]
-    cells = [name, str(comparison["threads"]), _ms(runtimes["shiftc"]), f"{comparison['floor_ms']:.3f}"]
-    for peer in PEERS:
-        ratio = comparison["ratios"].get(peer)
-        cells += [_ms(runtimes.get(peer, {})), "" if ratio is None else f"{ratio:.2f}"]
-    return f"| {' | '.join(cells)} |"
-
-
-def _ms(runtime: dict[str, Any]) -> str:
-    return f"{runtime['median_ms']:.3f}" if "median_ms" in runtime else ""
+    title = f"Networks on {machine.processor}, {machine.cores} cores, target {chosen.target}"
+    campaign = Campaign(
+        file=ResultsFile(results_path(chosen.results, machine, chosen.target), KEY),
+        machine=as_json(machine, chosen.target),
+        measure=measure,
+        table=partial(table, title, names),
+        hours=chosen.resume,
+        minutes=chosen.budget,
+    )
+    wanted = cases(
+        tuple(filter(is_chosen, networks)),
+        tuple(chosen.batches),
+        tuple(chosen.threads),
+        tuple(chosen.against),
+        tvm_batches=tuple(chosen.tvm_batches),
+        target=chosen.target,
+        rounds=chosen.rounds,
+        winograd=not chosen.no_winograd,
+    )
+    return run(campaign, list(wanted), dry=chosen.list)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from shiftc.bench.machine import this_machine
 from shiftc.bench.peer import Peer, find_peer
 from shiftc.bench.pinning import on_one_core
 from shiftc.bench.report import BenchReport, Comparison, Timing
-from shiftc.bench.turns import time_in_turns
+from shiftc.bench.turns import time_calmly
 from shiftc.build import build_program
 from shiftc.manifest import Manifest
 from shiftc.options import BenchOptions
@@ -59,8 +59,9 @@ def _compare(
         contestants = load_contestants(program, model, peers, Path(folder), progress)
     progress(f"timing, threads: {threads}")
     with on_one_core(threads):
-        seconds = time_in_turns(
+        seconds = time_calmly(
             {**contestants.runnables, FMA_LOOP: loop.run},
+            FMA_LOOP,
             options.rounds,
             PAUSE_SECONDS if threads > 1 else 0.0,
             {peer.name: peer.seconds for peer in peers},

@@ -91,6 +91,7 @@ class Comparison:
             "of_floor": self.floor.seconds / self.ours.median,
             "of_floor_min": self.floor.best_seconds / self.ours.minimum,
             "fma_peak_gflops": self.floor.median_peak / 1e9,
+            "fma_peak_gflops_best": self.floor.best_peak / 1e9,
         }
 
 

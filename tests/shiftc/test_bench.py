@@ -18,7 +18,7 @@ from shiftc.bench.machine import Machine, this_machine
 from shiftc.bench.peer import find_peer
 from shiftc.bench.pinning import on_one_core
 from shiftc.bench.report import Comparison, Timing
-from shiftc.bench.turns import Turns, plan_turns, time_in_turns
+from shiftc.bench.turns import Turns, plan_turns, time_calmly, time_in_turns, unrest
 from shiftc.errors import PeerError
 
 
@@ -54,6 +54,20 @@ def test_a_runnable_has_a_budget_of_its_own() -> None:
     sleeps = {name: partial(time.sleep, 2e-3) for name in "ab"}
     measured = time_in_turns(sleeps, rounds=4, budgets={"b": 1e-3})
     assert {name: len(times) for name, times in measured.items()} == {"a": 4, "b": 1}
+
+
+def test_the_calmest_of_three_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries = [{"gauge": (1.0, 2.0, 2.0)}, {"gauge": (1.0, 1.1, 1.2)}, {"gauge": (1.0, 1.3, 1.3)}]
+    pending = list(tries)
+    monkeypatch.setattr("shiftc.bench.turns.time_in_turns", lambda *_: pending.pop(0))
+    assert time_calmly({}, "gauge", rounds=3) is tries[1]
+    assert not pending
+
+
+def test_a_calm_machine_is_timed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    pending = [{"gauge": (1.0, 1.01, 1.02)}]
+    monkeypatch.setattr("shiftc.bench.turns.time_in_turns", lambda *_: pending.pop(0))
+    assert unrest(time_calmly({}, "gauge", rounds=3)["gauge"]) == pytest.approx(0.01)
 
 
 def test_relative_error() -> None:

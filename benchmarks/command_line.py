@@ -1,0 +1,65 @@
+"""Flags that the scripts share, and where their results go."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from benchmarks.campaign import AnyCase, Campaign
+from benchmarks.results_file import FOLDER, ResultsError
+from shiftc.bench.machine import Machine
+from shiftc.errors import ShiftcError
+from shiftc.target import parse_target
+
+
+def parser_of(documentation: str | None) -> argparse.ArgumentParser:
+    """A parser with the flags that every campaign takes."""
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=documentation, formatter_class=raw)
+    parser.add_argument("--target", default="host", help="host (default) or 'llvm -mcpu=haswell'")
+    parser.add_argument(
+        "--against", nargs="*", default=["onnxruntime", "openvino"], choices=["onnxruntime", "openvino"]
+    )
+    parser.add_argument("--rounds", type=int, default=15, help="turns of each runtime (15)")
+    parser.add_argument("--budget", type=float, metavar="MINUTES", help="begin nothing after so long")
+    parser.add_argument(
+        "--resume",
+        type=float,
+        metavar="HOURS",
+        nargs="?",
+        const=24.0,
+        help="skip what was measured in the last HOURS (24)",
+    )
+    parser.add_argument("--list", action="store_true", help="only print what would be measured, in order")
+    parser.add_argument("--results", type=Path, default=FOLDER, help="folder of the results")
+    return parser
+
+
+def results_path(folder: Path, machine: Machine, target: str, *parts: str) -> Path:
+    """The JSON file for this machine; another target than its own is part of the name."""
+    words = [machine.slug]
+    if target != "host":
+        words.append(str(parse_target(target).attrs.get("mcpu") or "generic"))
+    return folder / f"{'-'.join([*words, *parts])}.json"
+
+
+def as_json(machine: Machine, target: str) -> dict[str, Any]:
+    """The machine, and what was compiled for."""
+    return {**attrs.asdict(machine), "target": target}
+
+
+def run(campaign: Campaign[AnyCase], cases: Sequence[AnyCase], *, dry: bool) -> int:
+    """Measures the cases, or only lists them; returns the exit status."""
+    try:
+        if dry:
+            print("\n".join(map(str, campaign.due(cases))))
+            return 0
+        return 1 if campaign.run(cases) else 0
+    except (ResultsError, ShiftcError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
