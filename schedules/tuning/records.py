@@ -72,9 +72,7 @@ def machine_name(target: tvm.target.Target) -> str:
 
 def describe(workload: Workload) -> str:
     """A workload in a few words: its sizes, and the steps of its epilogue."""
-    fields = {
-        name: value for name, value in attrs.asdict(workload, recurse=False).items() if name != "epilogue"
-    }
+    fields = attrs.asdict(workload, recurse=False)
     sizes = [f"{name} {value}" for name, value in fields.items() if isinstance(value, int) and value != 1]
     steps = [op.kind for op in workload.epilogue]
     return ", ".join([*sizes, *(["+ " + " + ".join(steps)] if steps else [])])

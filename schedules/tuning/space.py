@@ -1,10 +1,10 @@
 """The decisions of a workload as a MetaSchedule search space.
 
-A template emits other statements for other decisions (tiles that do not divide become regions of their own), so
-a kernel is no trace of schedule primitives on one function. What MetaSchedule schedules is instead a *marker*: a
-function with an empty body whose attributes name the workload. Every decision is a `sample_categorical` whose
-value is annotated at the marker's root block; the trace is what a database keeps, and the kernel is built from the
-workload and the annotations of the replayed trace.
+A template emits other statements for other decisions (tiles that do not divide become regions of their own),
+so a kernel is no trace of schedule primitives on one function. What MetaSchedule schedules is instead a
+*marker*: a function with an empty body whose attributes name the workload. Every decision is a
+`sample_categorical` whose value is annotated at the marker's root block; the trace is what a database keeps,
+and the kernel is built from the workload and the annotations of the replayed trace.
 """
 
 from __future__ import annotations

@@ -28,8 +28,8 @@ Bytes = NDArray[np.uint8]
 class TimedKernel:
     """A task's kernel with some decisions, compiled for this machine.
 
-    Weights are read from as far away as in the network: where its constants exceed the second cache, calls take
-    turns with copies of them. Tensors stay where they are, as those of a network that was just written.
+    Weights are read from as far away as in the network: where its constants exceed the second cache, calls
+    take turns with copies of them. Tensors stay where they are, as in a network where they were just written.
     """
 
     def __init__(self, task: Task, target: tvm.target.Target, decisions: Decisions) -> None:
