@@ -78,4 +78,4 @@ def _content(constants: Array, address: Address, dtype: str, extent: int) -> Arr
     content = constants[address.offset :]
     if extent < UNBOUNDED:
         content = content[: extent * np.dtype(dtype).itemsize]
-    return content.view(dtype).copy()
+    return np.array(content.view(dtype))

@@ -11,6 +11,7 @@ from math import ceil
 import attrs
 import numpy as np
 import tvm
+from numpy.typing import NDArray
 
 from schedules.template import Decisions
 from schedules.tuning.process import IsolatedProcess
@@ -124,6 +125,6 @@ def _once(kernel: TimedKernel) -> float:
     return min(kernel.seconds(1) for _ in range(3))
 
 
-def _check(value: np.ndarray, expected: np.ndarray) -> None:  # type: ignore[type-arg]
+def _check(value: NDArray[np.float32], expected: NDArray[np.float32]) -> None:
     if not np.allclose(value, expected, rtol=_TOLERANCE, atol=_TOLERANCE * np.abs(expected).max()):
         raise ArithmeticError("computes something else than the default")

@@ -1,4 +1,4 @@
-"""The search: every workload's default is measured, the time is shared out, what beats its default is kept."""
+"""The search: every default is measured, the budget shared out by time, what beats its default is kept."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ TRIALS_PER_WORKLOAD = 32
 """Of a search that is given neither trials nor minutes."""
 
 _FEWEST_TRIALS = 4
+_NEGLIGIBLE = 1e-3
+"""Share of the time below which a workload is not searched."""
 _MARGIN = 0.02
 """By how much a record must beat the default."""
 _TURNS, _FINAL_TURNS = 11, 41
@@ -100,6 +102,8 @@ def tune(
         for start in starts:
             progress(f"{len(outcomes) + 1} of {len(tasks)} workloads")
             limit = None if trials is None else max(_FEWEST_TRIALS, round(trials * start.share))
+            if start.share < _NEGLIGIBLE:
+                limit = 0
             now = time.monotonic()
             deadline = None if ends is None else now + max(0.0, ends - now) * start.share / left
             left = max(left - start.share, 1e-9)
