@@ -6,6 +6,9 @@ with raw pointers, where TVM expects entry through its packed calling convention
 - Large buffers inside a kernel come from TVM's workspace allocator, which needs the device that the packed
   entry would have stated: it is stated in every function.
 - A failed allocation or parallel launch returns an error code, so these functions return int32.
+- Functions are compiled one by one (`exported`): a kernel's name becomes a C symbol, but only after the pass
+  that would give public functions TVM's packed convention. A function alone in its module counts as the
+  library's entry to TVM, which only `main` is.
 - Buffers of scope `local` (accumulators) are marked as stack allocations, which LLVM promotes to
   registers. From the allocator they would be memory, a load and a store for every multiply-add.
 """
@@ -19,8 +22,14 @@ from tvm.s_tir.pipeline import default_s_tir_pipeline
 from tvm.tirx import compilation_pipeline
 
 PIPELINE_NAME = "shiftc"
+_SYMBOL = "shiftc.symbol"
 _CPU = 1
 """DLPack's device type."""
+
+
+def exported(func: tirx.PrimFunc, symbol: str) -> tirx.PrimFunc:
+    """The private function, to be compiled to a C function that other object files can call."""
+    return func.with_attr(_SYMBOL, symbol)
 
 
 def _adapt(func: tirx.PrimFunc, _mod: tvm.IRModule, _ctx: tvm.transform.PassContext) -> tirx.PrimFunc:
@@ -34,7 +43,11 @@ def _adapt(func: tirx.PrimFunc, _mod: tvm.IRModule, _ctx: tvm.transform.PassCont
         body = tirx.AttrStmt("default", key, tirx.IntImm("int32", value), body)
     if "calling_conv" in func.attrs:
         return func.with_body(body)
-    return tirx.PrimFunc(func.params, body, tvm.ir.PrimType("int32"), func.attrs)
+    kernel = tirx.PrimFunc(func.params, body, tvm.ir.PrimType("int32"), func.attrs)
+    if _SYMBOL not in func.attrs:
+        return kernel
+    symbol = func.attrs[_SYMBOL]
+    return kernel.without_attr(_SYMBOL).without_attr("tirx.is_entry_func").with_attr("global_symbol", symbol)
 
 
 AdaptPrivateKernels = tirx.transform.prim_func_pass(_adapt, opt_level=0)

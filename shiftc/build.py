@@ -7,6 +7,7 @@ from typing import Any
 import attrs
 
 from frontends import ImportedModel, ImportOptions, import_model
+from shiftc.kernel_cache import KernelCache
 from shiftc.manifest import KernelEntry, Manifest, Signature, TensorSpec, Versions
 from shiftc.options import ModelOptions, PassOptions
 from shiftc.progress import Progress, silent
@@ -18,11 +19,15 @@ from tvm_passes.report import IndexMapRecord
 
 @attrs.frozen
 class Program:
-    """A compiled model: what was imported, what became of it, and its manifest without checksums."""
+    """A compiled model: what was imported, what became of it, and its manifest without checksums.
+
+    cache_failure: why its kernels could not be kept for later compilations, if so.
+    """
 
     imported: ImportedModel
     compiled: Compiled
     manifest: Manifest
+    cache_failure: str | None = None
 
 
 def build_program(
@@ -36,6 +41,7 @@ def build_program(
     target = parse_target(model.target)
     progress("importing")
     imported = import_file(model)
+    cache = _kernel_cache(passes)
     progress("compiling")
     compiled = compile_module(
         imported.module,
@@ -48,9 +54,19 @@ def build_program(
             verify_passes=passes.verify,
             dump_ir=passes.dump_ir,
             node_of_var=imported.node_of_var,
+            object_store=cache,
         ),
     )
-    return Program(imported, compiled, _manifest(model, target, imported, compiled))
+    if cache is not None and compiled.library.reused < len(compiled.library.files):
+        cache.prune()
+    failure = None if cache is None else cache.failure
+    return Program(imported, compiled, _manifest(model, target, imported, compiled), failure)
+
+
+def _kernel_cache(passes: PassOptions) -> KernelCache | None:
+    if not passes.cache:
+        return None
+    return KernelCache() if passes.cache_dir is None else KernelCache(passes.cache_dir)
 
 
 def import_file(model: ModelOptions) -> ImportedModel:

@@ -39,11 +39,20 @@ __all__ = [
 
 @attrs.frozen
 class CompileReport:
-    """The artifact's manifest, and the seconds each pass took, in order."""
+    """The artifact's manifest, and how it came about.
+
+    pass_times:    seconds each pass took, in order.
+    functions:     object files linked: kernels and the program.
+    reused:        how many of them were compiled before and found in the cache.
+    cache_failure: why the others could not be kept there, if so.
+    """
 
     artifact: Path
     manifest: Manifest
     pass_times: Mapping[str, float]
+    functions: int
+    reused: int
+    cache_failure: str | None = None
 
 
 @attrs.frozen
@@ -74,7 +83,14 @@ def compile_model(options: CompileOptions, progress: Progress = silent) -> Compi
         library.export_library(file, fcompile=link)
 
     manifest = write_artifact(options.output, program.manifest, program.compiled.constants, export)
-    return CompileReport(options.output, manifest, program.compiled.pass_times)
+    return CompileReport(
+        options.output,
+        manifest,
+        program.compiled.pass_times,
+        functions=len(library.files),
+        reused=library.reused,
+        cache_failure=program.cache_failure,
+    )
 
 
 def bench_model(options: BenchOptions, progress: Progress = silent) -> BenchReport:

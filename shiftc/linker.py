@@ -19,7 +19,8 @@ from shiftc.errors import NoLinkerError, ShiftcError
 
 _COMPILERS = ("g++", "gcc", "clang++", "clang", "c++", "cc")
 _GLIBC = "2.17"
-_FLAGS = ("-shared", "-fPIC", "-s", "-Wl,--build-id=none")
+_FLAGS = ("-shared", "-fPIC", "-s", "-Wl,--build-id=none", "-Wl,-Bsymbolic")
+"""Stripped of all that differs between two runs; calls between its objects stay inside the library."""
 
 FCompile = Callable[..., None]
 

@@ -36,11 +36,13 @@ class ModelOptions:
 class PassOptions:
     """How the passes run.
 
-    level:    0 (as imported) to 3 (everything).
-    disabled: names of passes to leave out.
-    verify:   run the module before and after every pass and compare.
-    dump_ir:  folder that receives the module after every pass.
-    winograd: 3 x 3 convolutions may take Winograd's form, at level 3.
+    level:     0 (as imported) to 3 (everything).
+    disabled:  names of passes to leave out.
+    verify:    run the module before and after every pass and compare.
+    dump_ir:   folder that receives the module after every pass.
+    winograd:  3 x 3 convolutions may take Winograd's form, at level 3.
+    cache:     object code of kernels is kept between compilations; what is compiled is the same either way.
+    cache_dir: where; None: see `shiftc.kernel_cache.default_folder`.
     """
 
     level: int = attrs.field(default=3, validator=[validators.ge(0), validators.le(3)])
@@ -48,6 +50,8 @@ class PassOptions:
     verify: bool = False
     dump_ir: Path | None = None
     winograd: bool = True
+    cache: bool = True
+    cache_dir: Path | None = None
 
 
 @attrs.frozen

@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import settings
+
+from shiftc.kernel_cache import ENVIRONMENT
 
 # Examples take as long as the machine has time; a deadline would make tests depend on its load.
 settings.register_profile("shiftc", deadline=None)
 settings.load_profile("shiftc")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kernel_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Kernels are kept between tests, and nowhere else."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(ENVIRONMENT, str(tmp_path_factory.mktemp("kernels")))
+        yield

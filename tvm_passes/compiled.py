@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import attrs
 
 from .array import Array
+from .object_code import ObjectCode
 from .report import IndexMapRecord
 
 
@@ -38,7 +39,7 @@ class KernelRecord:
 class Compiled:
     """A program ready to be saved: its machine code, its constants and what it is made of.
 
-    library exports one function
+    library is linked to one function
     `main(arena uint8[arena_bytes], constants uint8[...], inputs..., outputs..., first, last)`
     that runs the steps `first` to `last - 1`. The arena must be zeroed once before the first call and
     then be left alone.
@@ -46,7 +47,7 @@ class Compiled:
     refused_records: tuning records that no longer fit their workload, with the reason.
     """
 
-    library: Any
+    library: ObjectCode
     constants: Array
     arena_bytes: int
     steps: tuple[KernelRecord, ...]

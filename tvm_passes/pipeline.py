@@ -24,7 +24,6 @@ import attrs
 import tvm
 from tvm.ir import IRModule
 
-import schedules
 from schedules.tuning.records import NO_RECORDS, Records
 
 from .absorb_strides import absorb_strides
@@ -36,6 +35,7 @@ from .fold import fold
 from .fuse import fuse
 from .lower import Lowered, lower
 from .node import origin
+from .object_code import ObjectCode, ObjectStore, compile_program
 from .prune import prune
 from .recognize import recognize
 from .report import IndexMapRecord, Report
@@ -59,6 +59,7 @@ class PipelineOptions:
     dump_ir:         directory for the module after every pass, or None.
     node_of_var:     names of the model's nodes by names of the variables they became.
     records:         tuning records that kernels follow where they fit.
+    object_store:    where object code of functions is kept between compilations, or None.
     """
 
     threads: int = 1
@@ -69,6 +70,7 @@ class PipelineOptions:
     dump_ir: Path | None = None
     node_of_var: Mapping[str, str] = attrs.field(factory=dict)
     records: Records = NO_RECORDS
+    object_store: ObjectStore | None = None
 
 
 PASSES = (
@@ -97,7 +99,7 @@ def compile_module(mod: IRModule, target: tvm.target.Target, options: PipelineOp
     times: dict[str, float] = {}
     lowered = _lowered(mod, target, options, report, times)
     started = time.perf_counter()
-    library = tvm.compile(lowered.module, target=target, tir_pipeline=schedules.PIPELINE_NAME)
+    library = compile_program(lowered.module, target, options.object_store)
     times["build"] = time.perf_counter() - started
     return _compiled(library, lowered, report, times, options.node_of_var)
 
@@ -148,7 +150,7 @@ def _lowered(
 
 
 def _compiled(
-    library: object,
+    library: ObjectCode,
     lowered: Lowered,
     report: Report,
     times: Mapping[str, float],

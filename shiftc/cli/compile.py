@@ -33,6 +33,8 @@ from shiftc.options import CompileOptions, PassOptions
 @click.option("--verify-passes", is_flag=True, help="Run the module before and after every pass and compare.")
 @click.option("--disabled-pass", "disabled_passes", multiple=True, metavar="NAME", help="Leave a pass out.")
 @click.option("--no-winograd", is_flag=True, help="Compute 3 x 3 convolutions directly: slower, more exact.")
+@click.option("--no-cache", is_flag=True, help="Compile every kernel anew, and keep none.")
+@click.option("--cache-dir", type=PATH, metavar="DIR", help="Where kernels are kept between compilations.")
 @debug_flag
 @click.pass_obj
 def compile_(
@@ -47,6 +49,8 @@ def compile_(
     verify_passes: bool,
     disabled_passes: tuple[str, ...],
     no_winograd: bool,
+    no_cache: bool,
+    cache_dir: Path | None,
     **model_values: Any,
 ) -> None:
     """Compile MODEL, an ONNX file, to an artifact that runs without the compiler."""
@@ -55,7 +59,15 @@ def compile_(
     options = CompileOptions(
         model=model_options(model, threads=threads, **model_values),
         output=output,
-        passes=PassOptions(opt_level, disabled_passes, verify_passes, dump_ir, winograd=not no_winograd),
+        passes=PassOptions(
+            opt_level,
+            disabled_passes,
+            verify_passes,
+            dump_ir,
+            winograd=not no_winograd,
+            cache=not no_cache,
+            cache_dir=cache_dir,
+        ),
     )
     with terminal.progress() as progress:
         report = compile_model(options, progress)
@@ -63,6 +75,9 @@ def compile_(
     if print_pass_times:
         times = [(name, duration(seconds)) for name, seconds in report.pass_times.items()]
         terminal.show("passes", ("pass", "time"), times)
+        terminal.say(f"object code: {report.reused} of {report.functions} functions from the cache")
+    if report.cache_failure is not None:
+        terminal.warn(f"kernels are not kept: {report.cache_failure}")
     terminal.say(
         f"{model.name} -> {output}: {len(kernels)} kernels, "
         f"{sum(bool(item['folded']) for item in maps)} of {len(maps)} index maps folded, "

@@ -52,6 +52,10 @@ class Terminal:
         """One line of error, whatever line breaks the text has."""
         self.err.print(f"shiftc: error: {' '.join(text.split())}", markup=False, soft_wrap=True)
 
+    def warn(self, text: str) -> None:
+        """One line about what went wrong beside the result, which is whole."""
+        self.err.print(f"shiftc: warning: {' '.join(text.split())}", markup=False, soft_wrap=True)
+
     def show(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """A table; cells are taken literally, and cut off rather than wrapped."""
         table = Table(*columns, title=title, title_justify="left", box=box.SIMPLE_HEAD)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+import tempfile
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,6 +12,7 @@ import tvm
 from tvm import relax
 from tvm.ir import Expr, IRModule, Var
 
+from shiftc.linker import linker_for
 from tvm_passes.apply_index_map import index_map_call, index_map_of
 from tvm_passes.compiled import Compiled
 from tvm_passes.graph import Graph
@@ -24,6 +27,16 @@ from tvm_passes.verify import run_module
 Array = np.ndarray
 Emit = Callable[[Expr], Var]
 HOST = tvm.target.Target({"kind": "llvm", "mcpu": tvm.target.codegen.llvm_get_system_cpu()})
+
+
+class Objects(dict[str, bytes]):
+    """Object code in memory."""
+
+    put = dict.__setitem__
+
+
+OBJECTS = Objects()
+"""Of all tests of this process: many compile the same kernels."""
 
 
 def module(shapes: Sequence[tuple[int, ...]], body: Callable[..., Any]) -> IRModule:
@@ -133,7 +146,15 @@ def run_with_tvm(mod: IRModule, inputs: Sequence[Array]) -> list[Array]:
 
 def compiled(mod: IRModule, **options: Any) -> Compiled:
     """The program for this machine."""
-    return compile_module(mod, HOST, PipelineOptions(**options))
+    return compile_module(mod, HOST, PipelineOptions(object_store=OBJECTS, **options))
+
+
+def entry_of(program: Compiled) -> Callable[..., None]:
+    """The program's function, linked and loaded."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = f"{folder}/model.so"
+        program.library.export_library(file, fcompile=linker_for(platform.machine()))
+        return tvm.runtime.load_module(file)["main"]
 
 
 def execute(program: Compiled, *batches: Sequence[Array], outputs: Sequence[Array]) -> list[Array]:
@@ -141,9 +162,10 @@ def execute(program: Compiled, *batches: Sequence[Array], outputs: Sequence[Arra
     arena = tvm.runtime.tensor(np.zeros(program.arena_bytes, np.uint8))
     constants = tvm.runtime.tensor(program.constants)
     results = [tvm.runtime.tensor(np.full(o.shape, 7).astype(o.dtype)) for o in outputs]
+    main = entry_of(program)
     for batch in batches:
         inputs = [tvm.runtime.tensor(array) for array in batch]
-        program.library["main"](arena, constants, *inputs, *results, 0, len(program.steps))
+        main(arena, constants, *inputs, *results, 0, len(program.steps))
     return [r.numpy() for r in results]
 
 

@@ -15,6 +15,7 @@ from tests.passes.modules import (
     compiled,
     const,
     conv,
+    entry_of,
     execute,
     gathered,
     module,
@@ -290,8 +291,9 @@ def test_steps_can_be_run_in_ranges() -> None:
     constants = tvm.runtime.tensor(program.constants)
     outputs = [tvm.runtime.tensor(np.zeros_like(e)) for e in expected]
     arguments = [arena, constants, *[tvm.runtime.tensor(i) for i in inputs], *outputs]
+    main = entry_of(program)
     for step in range(len(program.steps)):
-        program.library["main"](*arguments, step, step + 1)
+        main(*arguments, step, step + 1)
     for got, want in zip(outputs, expected, strict=True):
         np.testing.assert_array_equal(got.numpy(), want)
 
