@@ -12,6 +12,7 @@ from shiftc.manifest import KernelEntry, Manifest, Signature, TensorSpec, Versio
 from shiftc.options import ModelOptions, PassOptions
 from shiftc.progress import Progress, silent
 from shiftc.target import describe_target, machine_of, parse_target, required_features
+from shiftc.tuning_records import find_records
 from tvm_passes.compiled import Compiled, KernelRecord
 from tvm_passes.pipeline import PipelineOptions, compile_module
 from tvm_passes.report import IndexMapRecord
@@ -21,13 +22,15 @@ from tvm_passes.report import IndexMapRecord
 class Program:
     """A compiled model: what was imported, what became of it, and its manifest without checksums.
 
-    cache_failure: why its kernels could not be kept for later compilations, if so.
+    cache_failure:   why its kernels could not be kept for later compilations, if so.
+    skipped_records: tuning records that were not followed, with the reason.
     """
 
     imported: ImportedModel
     compiled: Compiled
     manifest: Manifest
     cache_failure: str | None = None
+    skipped_records: tuple[str, ...] = ()
 
 
 def build_program(
@@ -35,10 +38,11 @@ def build_program(
 ) -> Program:
     """Imports and compiles a model.
 
-    Raises TargetError, a ModelError of frontends, or a PassError of tvm_passes.
+    Raises TargetError, RecordsError, a ModelError of frontends, or a PassError of tvm_passes.
     """
     passes = passes or PassOptions()
     target = parse_target(model.target)
+    records = find_records(model.tuning_records, target)
     progress("importing")
     imported = import_file(model)
     cache = _kernel_cache(passes)
@@ -54,13 +58,15 @@ def build_program(
             verify_passes=passes.verify,
             dump_ir=passes.dump_ir,
             node_of_var=imported.node_of_var,
+            records=records,
             object_store=cache,
         ),
     )
     if cache is not None and compiled.library.reused < len(compiled.library.files):
         cache.prune()
     failure = None if cache is None else cache.failure
-    return Program(imported, compiled, _manifest(model, target, imported, compiled), failure)
+    skipped = (*records.skipped, *compiled.refused_records)
+    return Program(imported, compiled, _manifest(model, target, imported, compiled), failure, skipped_records=skipped)
 
 
 def _kernel_cache(passes: PassOptions) -> KernelCache | None:
@@ -119,4 +125,5 @@ def _kernel(record: KernelRecord) -> KernelEntry:
         macs=int(record.macs),
         bytes=int(record.bytes),
         stage=record.stage,
+        decisions=record.decisions,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,12 +17,13 @@ from shiftc.execution import RunReport, run_artifact
 from shiftc.inspection import Inspection
 from shiftc.linker import linker_for
 from shiftc.manifest import Manifest
-from shiftc.options import BenchOptions, CompileOptions, InspectOptions, ZooOptions
+from shiftc.options import BenchOptions, CompileOptions, InspectOptions, TuneOptions, ZooOptions
 from shiftc.progress import Progress, silent
 from shiftc.target import machine_of, parse_target
 
 if TYPE_CHECKING:
     from shiftc.bench.report import BenchReport
+    from shiftc.tuning import TuneReport, WorkloadReport
 
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "compile_model",
     "inspect_model",
     "run_artifact",
+    "tune_models",
     "write_zoo",
 ]
 
@@ -45,6 +47,7 @@ class CompileReport:
     functions:     object files linked: kernels and the program.
     reused:        how many of them were compiled before and found in the cache.
     cache_failure: why the others could not be kept there, if so.
+    skipped_records: tuning records that were not followed, with the reason.
     """
 
     artifact: Path
@@ -53,6 +56,7 @@ class CompileReport:
     functions: int
     reused: int
     cache_failure: str | None = None
+    skipped_records: tuple[str, ...] = ()
 
 
 @attrs.frozen
@@ -90,6 +94,7 @@ def compile_model(options: CompileOptions, progress: Progress = silent) -> Compi
         functions=len(library.files),
         reused=library.reused,
         cache_failure=program.cache_failure,
+        skipped_records=program.skipped_records,
     )
 
 
@@ -103,6 +108,15 @@ def bench_model(options: BenchOptions, progress: Progress = silent) -> BenchRepo
     return compare(options, progress)
 
 
+def tune_models(
+    options: TuneOptions, report: Callable[[WorkloadReport], None], progress: Progress = silent
+) -> TuneReport:
+    """Searches the decisions of the models' kernels on this machine; see `shiftc.tuning`."""
+    from shiftc.tuning import tune_models as tune  # measuring loads what compiling does not
+
+    return tune(options, report, progress)
+
+
 def inspect_model(options: InspectOptions, progress: Progress = silent) -> Inspection:
     """What a model compiles to, or what an artifact holds.
 
@@ -110,7 +124,8 @@ def inspect_model(options: InspectOptions, progress: Progress = silent) -> Inspe
     """
     if is_artifact(options.path):
         return Inspection(read_manifest(options.path))
-    return Inspection(build_program(options.model, progress=progress).manifest)
+    program = build_program(options.model, progress=progress)
+    return Inspection(program.manifest, program.skipped_records)
 
 
 def write_zoo(options: ZooOptions, progress: Progress = silent) -> ZooReport:

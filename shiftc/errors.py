@@ -31,6 +31,18 @@ class OutputError(ShiftcError):
     status = ExitStatus.OUTPUT_UNWRITABLE
 
 
+class TargetElsewhereError(ShiftcError):
+    """The target's code cannot be executed on this machine."""
+
+    status = ExitStatus.TARGET_ELSEWHERE
+
+
+class TuningFailedError(ShiftcError):
+    """Not one kernel could be measured."""
+
+    status = ExitStatus.TUNING_FAILED
+
+
 class ArtifactError(ShiftcError):
     """The artifact cannot be used; base of the four reasons."""
 

@@ -34,6 +34,12 @@ class ExitStatus(IntEnum):
     """A pass refused the module."""
     NO_LINKER = 22
     OUTPUT_UNWRITABLE = 23
+    RECORDS_UNREADABLE = 24
+    """The folder of tuning records holds none, or damaged ones."""
+    TARGET_ELSEWHERE = 25
+    """The target cannot be measured: this machine does not execute its code."""
+    TUNING_FAILED = 26
+    """Not one kernel could be measured."""
 
     ARTIFACT_NOT_FOUND = 30
     """There is no artifact at the path."""

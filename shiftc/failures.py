@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from frontends import errors as model
 from schedules.machine import UnknownMachineError
+from schedules.tuning.database import RecordsError
 from shiftc.exit_status import ExitStatus
 from shiftc.zoo import UnknownNetwork
 from tvm_passes.lowering.context import LoweringError
@@ -24,6 +25,7 @@ _STATUSES: tuple[tuple[type[Exception], ExitStatus], ...] = (
     (model.ModelError, ExitStatus.MODEL_INVALID),
     (PassError, ExitStatus.COMPILATION_FAILED),
     (LoweringError, ExitStatus.COMPILATION_FAILED),
+    (RecordsError, ExitStatus.RECORDS_UNREADABLE),
     (UnknownMachineError, ExitStatus.TARGET_UNKNOWN),
     (UnknownNetwork, ExitStatus.USAGE),
 )

@@ -12,9 +12,10 @@ from shiftc.manifest import Manifest
 
 @attrs.frozen
 class Inspection:
-    """A manifest and the totals that can be read off it."""
+    """A manifest and the totals that can be read off it; of a model, the tuning records not followed, and why."""
 
     manifest: Manifest
+    skipped_records: tuple[str, ...] = ()
 
     @property
     def macs(self) -> int:
@@ -51,4 +52,5 @@ class Inspection:
             "arena_bytes": manifest["arena_bytes"],
             "index_maps": manifest["index_maps"],
             "kernels": manifest["kernels"],
+            "skipped_records": list(self.skipped_records),
         }

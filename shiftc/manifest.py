@@ -51,6 +51,7 @@ class KernelEntry:
     macs:       multiply-adds of the model's operators in it.
     bytes:      data read and written once.
     stage:      the model's nodes it stands for.
+    decisions:  `record` where it is scheduled by a tuning record, `default` where analytically.
     """
 
     name: str
@@ -59,6 +60,7 @@ class KernelEntry:
     macs: int
     bytes: int
     stage: str
+    decisions: str = "default"
 
 
 @attrs.frozen

@@ -11,6 +11,9 @@ from attrs import validators
 
 FillMode = Literal["random", "zeros", "ones"]
 
+SHIPPED_RECORDS = Path(__file__).parents[1] / "tuning_logs"
+"""Beside the package, in the project's folder and where it is installed: records by machine."""
+
 _at_least_one = validators.ge(1)
 
 
@@ -23,6 +26,7 @@ class ModelOptions:
     input_shapes:    shape of every input that the model leaves dynamic.
     threads:         threads the program is scheduled for.
     shift_operators: further (domain, operator) names that are read as the shift operator.
+    tuning_records:  folder of the records that kernels follow; None for the analytic defaults alone.
     """
 
     model: Path
@@ -30,6 +34,7 @@ class ModelOptions:
     input_shapes: Mapping[str, tuple[int, ...]] = attrs.field(factory=dict)
     threads: int = attrs.field(default=1, validator=_at_least_one)
     shift_operators: tuple[tuple[str, str], ...] = ()
+    tuning_records: Path | None = SHIPPED_RECORDS
 
 
 @attrs.frozen
@@ -101,6 +106,26 @@ class InspectOptions:
     @property
     def path(self) -> Path:
         return self.model.model
+
+
+@attrs.frozen
+class TuneOptions:
+    """models: for one target and one number of threads; output: None for `tuning_logs/<machine>`.
+
+    trials:  candidates measured in all; minutes: for everything. With neither, a number for each workload.
+    timeout: seconds a candidate may take to build and measure.
+    """
+
+    models: tuple[ModelOptions, ...] = attrs.field(validator=validators.min_len(1))
+    output: Path | None = None
+    trials: int | None = attrs.field(default=None, validator=validators.optional(_at_least_one))
+    minutes: float | None = attrs.field(default=None, validator=validators.optional(validators.gt(0)))
+    timeout: float = attrs.field(default=30.0, validator=validators.gt(0))
+    seed: int = 0
+
+    @property
+    def target(self) -> str:
+        return self.models[0].target
 
 
 @attrs.frozen

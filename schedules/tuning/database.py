@@ -25,7 +25,7 @@ WORKLOADS, TRACES, META = "database_workload.json", "database_tuning_record.json
 
 
 class RecordsError(Exception):
-    """A database that cannot be read or written; the message names the folder."""
+    """A database that cannot be read; the message names the folder."""
 
 
 @attrs.frozen(eq=False)
@@ -53,18 +53,33 @@ def is_database(folder: Path) -> bool:
     return (folder / WORKLOADS).is_file()
 
 
-def read_records(folder: Path) -> list[Record]:
-    """All records of a database, in the order of their seconds. Raises RecordsError."""
+@attrs.frozen
+class Contents:
+    """Records in the order of their seconds, and what is wrong with those that no longer mean anything."""
+
+    records: tuple[Record, ...] = ()
+    obsolete: tuple[str, ...] = ()
+
+
+def read_database(folder: Path) -> Contents:
+    """What a database holds. Raises RecordsError."""
     if not is_database(folder):
         raise RecordsError(f"there are no tuning records in '{folder}'")
     try:
         database = ms.database.JSONDatabase(
             str(folder / WORKLOADS), str(folder / TRACES), allow_missing=False
         )
-        return [_read(record) for record in database.get_all_tuning_records()]
+        stored = database.get_all_tuning_records()
     except Exception as error:  # TVM raises its parser's, our own or the system's, whatever is wrong
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise RecordsError(f"the tuning records in '{folder}' are damaged: {reason[:200]}") from error
+    records, obsolete = [], []
+    for entry in stored:
+        try:
+            records.append(_read(entry))
+        except ValueError as error:
+            obsolete.append(str(error))
+    return Contents(tuple(records), tuple(obsolete))
 
 
 def _read(record: Any) -> Record:
@@ -75,18 +90,15 @@ def _read(record: Any) -> Record:
 
 
 def write_records(folder: Path, records: Iterable[Record], meta: Mapping[str, Any]) -> None:
-    """Puts `records` in place of what the folder holds, file by file. Raises RecordsError."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as staging:
-            database = ms.database.JSONDatabase(work_dir=staging, allow_missing=True)
-            for record in records:
-                workload = database.commit_workload(marker(record.key))
-                database.commit_tuning_record(
-                    ms.database.TuningRecord(record.trace, workload, [record.seconds], record.target)
-                )
-            (Path(staging) / META).write_text(json.dumps(meta, indent=1) + "\n", encoding="utf-8")
-            for name in (WORKLOADS, TRACES, META):
-                (Path(staging) / name).replace(folder / name)
-    except OSError as error:
-        raise RecordsError(f"cannot write tuning records to '{folder}': {error.strerror}") from error
+    """Puts `records` in place of what the folder holds, file by file. Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as staging:
+        database = ms.database.JSONDatabase(work_dir=staging, allow_missing=True)
+        for record in records:
+            workload = database.commit_workload(marker(record.key))
+            database.commit_tuning_record(
+                ms.database.TuningRecord(record.trace, workload, [record.seconds], record.target)
+            )
+        (Path(staging) / META).write_text(json.dumps(meta, indent=1) + "\n", encoding="utf-8")
+        for name in (WORKLOADS, TRACES, META):
+            (Path(staging) / name).replace(folder / name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import attrs
 import tvm
 
 from schedules.template import Decisions, ScheduleError
-from schedules.tuning.database import Record, is_database, read_records
+from schedules.tuning.database import Record, is_database, read_database
 from schedules.tuning.space import key_of
 from schedules.workload import Workload
 
@@ -39,10 +39,14 @@ def load_records(folder: Path, target: tvm.target.Target) -> Records:
     Raises RecordsError for a database that cannot be read.
     """
     own = folder if is_database(folder) else folder / machine_name(target)
-    return select(read_records(own), target) if is_database(own) else NO_RECORDS
+    if not is_database(own):
+        return NO_RECORDS
+    contents = read_database(own)
+    found = select(contents.records, target)
+    return attrs.evolve(found, skipped=(*found.skipped, *contents.obsolete))
 
 
-def select(records: list[Record], target: tvm.target.Target) -> Records:
+def select(records: Iterable[Record], target: tvm.target.Target) -> Records:
     """Of records, fastest first, those that were measured on `target`'s machine with today's templates."""
     found: dict[tuple[Workload, int], Decisions] = {}
     skipped = []

@@ -6,6 +6,7 @@ import time
 from math import ceil
 from typing import Any
 
+import attrs
 import numpy as np
 import tvm
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from schedules.registry import weights_shape
 from schedules.template import Decisions, Kernel
 from schedules.tuning.task import Task
 
+_WEIGHTS = "k"
 _ALIGNMENT = 64
 _FAR_BYTES = 8 << 20
 """Weights so far apart are in no second cache when their turn comes."""
@@ -34,9 +36,10 @@ class TimedKernel:
 
     def __init__(self, task: Task, target: tvm.target.Target, decisions: Decisions) -> None:
         kernel = schedules.build(task.workload, target, task.threads, decisions)
-        self._constants, offsets, stride, copies = _constants(task, kernel, target)
+        constants = _constants(task, kernel, target)
+        self._constants = constants.tensor
         self._memory = _tensor(_memory(task.memory_bytes))
-        module = _program(kernel, task, self._memory, self._constants, offsets, stride, copies)
+        module = _program(kernel, task, constants)
         library = tvm.compile(module, target=target, tir_pipeline=schedules.PIPELINE_NAME)
         self._main = library["main"]
 
@@ -53,46 +56,42 @@ class TimedKernel:
         return np.asarray(self._memory.numpy()).view(np.float32)
 
 
-def _constants(task: Task, kernel: Kernel, target: tvm.target.Target) -> tuple[Any, dict[str, int], int, int]:
+@attrs.frozen(eq=False)
+class _Constants:
     """The constants, where each argument starts in them, the size of a copy of the weights, and how many."""
-    parts: list[Bytes] = []
-    offsets: dict[str, int] = {}
 
-    def add(name: str, content: NDArray[Any]) -> int:
-        offsets[name] = sum(part.size for part in parts)
-        parts.append(_padded(content))
-        return parts[-1].size
+    tensor: Any
+    offsets: dict[str, int]
+    stride: int
+    copies: int
 
-    for name, content in task.constants.items():
-        add(name, content)
+
+def _constants(task: Task, kernel: Kernel, target: tvm.target.Target) -> _Constants:
+    parts = {name: _padded(content) for name, content in task.constants.items()}
     shape = weights_shape(task.workload)
     stride, copies = 0, 1
     if shape is not None:
-        weights = np.random.default_rng(0).standard_normal(shape, np.float32) / np.sqrt(shape[1])
-        packed = schedules.pack_weights(kernel, weights)
+        weights = np.random.default_rng(0).standard_normal(shape, np.float32) / np.float32(shape[1] ** 0.5)
+        parts[_WEIGHTS] = _padded(schedules.pack_weights(kernel, weights))
+        stride = parts[_WEIGHTS].size
         if task.constant_bytes > schedules.machine_of(target).l2_bytes:
-            copies = ceil(min(task.constant_bytes, _FAR_BYTES) / packed.nbytes)
-        stride = add("k", packed)
-        parts += [parts[-1]] * (copies - 1)
-    return (
-        _tensor(np.concatenate(parts) if parts else np.zeros(_ALIGNMENT, np.uint8)),
-        offsets,
-        stride,
-        copies,
-    )
+            copies = ceil(min(task.constant_bytes, _FAR_BYTES) / stride)
+    ends = np.cumsum([0, *(part.size for part in parts.values())])
+    offsets = {name: int(end) for name, end in zip(parts, ends, strict=False)}
+    # The weights are last, and their copies follow.
+    last = [parts[_WEIGHTS]] * (copies - 1) if _WEIGHTS in parts else [np.zeros(_ALIGNMENT, np.uint8)]
+    return _Constants(_tensor(np.concatenate([*parts.values(), *last])), offsets, stride, copies)
 
 
-def _program(
-    kernel: Kernel, task: Task, memory: Any, constants: Any, offsets: dict[str, int], stride: int, copies: int
-) -> tvm.IRModule:
+def _program(kernel: Kernel, task: Task, constants: _Constants) -> tvm.IRModule:
     """`main(memory, constants, first, last)`: call i reads copy i % copies of the weights."""
     callee = tvm.ir.GlobalVar(kernel.name)
     with IRBuilder() as builder, T.prim_func(False, s_tir=True):
         T.func_name("main")
         T.func_attr({"global_symbol": "main", "tirx.noalias": True})
         tensors, tables = (
-            T.arg(name, T.buffer((tirx.IntImm("int64", array.shape[0]),), "uint8"))
-            for name, array in (("memory", memory), ("constants", constants))
+            T.arg(name, T.buffer((tirx.IntImm("int64", size),), "uint8"))
+            for name, size in (("memory", task.memory_bytes), ("constants", constants.tensor.shape[0]))
         )
         first, last = T.arg("first", T.int32()), T.arg("last", T.int32())
         with T.serial(first, last) as call:
@@ -100,9 +99,10 @@ def _program(
             def pointer(name: str) -> Any:
                 if name in task.memory:
                     return T.address_of(tensors[tirx.IntImm("int64", task.memory[name])])
-                offset = tirx.IntImm("int64", offsets[name])
-                if name == "k":
-                    offset = offset + tirx.Cast("int64", call % copies) * tirx.IntImm("int64", stride)
+                offset = tirx.IntImm("int64", constants.offsets[name])
+                if name == _WEIGHTS:
+                    copy = tirx.Cast("int64", call % constants.copies)
+                    offset = offset + copy * tirx.IntImm("int64", constants.stride)
                 return T.address_of(tables[offset])
 
             arguments = [pointer(name) for name in kernel.parameters]

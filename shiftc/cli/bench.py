@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shiftc.cli.flags import PATH, debug_flag, model_flags, model_options
+from shiftc.cli.flags import PATH, debug_flag, model_flags, model_options, records_flags
 from shiftc.cli.terminal import Terminal
 from shiftc.cli.units import duration, quantity
 from shiftc.options import BenchOptions, PassOptions
@@ -34,6 +34,7 @@ class CommaSeparated(click.ParamType):  # type: ignore[type-arg]
 @click.command()
 @click.argument("model", type=PATH)
 @model_flags
+@records_flags
 @click.option(
     "--against",
     type=CommaSeparated(click.STRING),

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from shiftc.cli.flags import PATH, debug_flag, model_flags, model_options
+from shiftc.cli.flags import PATH, debug_flag, model_flags, model_options, records_flags
 from shiftc.cli.terminal import Terminal
 from shiftc.cli.units import duration, quantity
 from shiftc.options import CompileOptions, PassOptions
@@ -17,6 +17,7 @@ from shiftc.options import CompileOptions, PassOptions
 @click.argument("model", type=PATH)
 @click.option("-o", "--output", type=PATH, required=True, help="The artifact, a directory.")
 @model_flags
+@records_flags
 @click.option(
     "--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads it runs on."
 )
@@ -35,6 +36,7 @@ from shiftc.options import CompileOptions, PassOptions
 @click.option("--no-winograd", is_flag=True, help="Compute 3 x 3 convolutions directly: slower, more exact.")
 @click.option("--no-cache", is_flag=True, help="Compile every kernel anew, and keep none.")
 @click.option("--cache-dir", type=PATH, metavar="DIR", help="Where kernels are kept between compilations.")
+@click.option("--verbose", is_flag=True, help="Say which tuning records are not followed, and why.")
 @debug_flag
 @click.pass_obj
 def compile_(
@@ -49,6 +51,7 @@ def compile_(
     verify_passes: bool,
     disabled_passes: tuple[str, ...],
     no_winograd: bool,
+    verbose: bool,
     no_cache: bool,
     cache_dir: Path | None,
     **model_values: Any,
@@ -78,8 +81,11 @@ def compile_(
         terminal.say(f"object code: {report.reused} of {report.functions} functions from the cache")
     if report.cache_failure is not None:
         terminal.warn(f"kernels are not kept: {report.cache_failure}")
+    for reason in report.skipped_records if verbose else ():
+        terminal.say(f"tuning record not followed: {reason}")
     terminal.say(
         f"{model.name} -> {output}: {len(kernels)} kernels, "
+        f"{sum(kernel.decisions == 'record' for kernel in kernels)} by tuning records, "
         f"{sum(bool(item['folded']) for item in maps)} of {len(maps)} index maps folded, "
         f"{quantity(sum(kernel.macs for kernel in kernels))}MACs, "
         f"workspace {quantity(report.manifest.arena_bytes)}B"

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from shiftc.cli.terminal import Terminal
-from shiftc.options import ModelOptions
+from shiftc.options import SHIPPED_RECORDS, ModelOptions
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 
@@ -66,14 +66,29 @@ def model_flags(verb: Verb) -> Verb:
     return verb
 
 
+def records_flags(verb: Verb) -> Verb:
+    """Adds `--tuning-records` and `--no-tuning-records`; see `model_options`."""
+    verb = click.option("--no-tuning-records", is_flag=True, help="Schedule every kernel by its defaults.")(verb)
+    return click.option(
+        "--tuning-records",
+        type=PATH,
+        metavar="DIR",
+        help="Follow the records in this folder.  [default: those that come with shiftc]",
+    )(verb)
+
+
 def model_options(
     model: Path,
     target: str,
     input_shapes: str | None,
     shift_operators: tuple[tuple[str, str], ...],
     threads: int = 1,
+    tuning_records: Path | None = None,
+    no_tuning_records: bool = False,
 ) -> ModelOptions:
-    """Options from the values of `model_flags`. Raises frontends' InputShapeError."""
+    """Options from the values of `model_flags` and `records_flags`. Raises frontends' InputShapeError."""
+    if tuning_records is not None and no_tuning_records:
+        raise click.UsageError("--tuning-records and --no-tuning-records exclude each other")
     from frontends.shapes import parse_input_shapes  # imports onnx
 
     return ModelOptions(
@@ -82,4 +97,5 @@ def model_options(
         input_shapes=parse_input_shapes(input_shapes) if input_shapes is not None else {},
         threads=threads,
         shift_operators=shift_operators,
+        tuning_records=None if no_tuning_records else tuning_records or SHIPPED_RECORDS,
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from shiftc.cli.flags import PATH, debug_flag, model_flags, model_options
+from shiftc.cli.flags import PATH, debug_flag, model_flags, model_options, records_flags
 from shiftc.cli.terminal import Terminal
 from shiftc.cli.units import quantity
 from shiftc.inspection import Inspection
@@ -19,6 +19,7 @@ from shiftc.options import InspectOptions
 @click.command()
 @click.argument("path", metavar="MODEL|ARTIFACT", type=PATH)
 @model_flags
+@records_flags
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
 @debug_flag
 @click.pass_obj
@@ -36,10 +37,12 @@ def inspect(terminal: Terminal, /, path: Path, as_json: bool, **model_values: An
     if index_maps:
         columns = ("nodes", "channels", "border", "folded", "offsets")
         terminal.show("index maps", columns, map(_index_map, index_maps))
-    steps = ("step", "kind", "MACs", "bytes", "stage")
+    steps = ("step", "kind", "decisions", "MACs", "bytes", "stage")
     terminal.show("kernels", steps, (_kernel(step, kernel) for step, kernel in enumerate(kernels)))
     for item in inspection.refused:
         terminal.say(f"not folded: {', '.join(item['nodes'])}: {item['reason']}")
+    for reason in inspection.skipped_records:
+        terminal.say(f"tuning record not followed: {reason}")
     terminal.say(summary(inspection))
 
 
@@ -73,7 +76,8 @@ def _index_map(item: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _kernel(step: int, kernel: KernelEntry) -> tuple[str, ...]:
-    return str(step), kernel.kind, quantity(kernel.macs), quantity(kernel.bytes), kernel.stage
+    work = quantity(kernel.macs), quantity(kernel.bytes)
+    return str(step), kernel.kind, kernel.decisions, *work, kernel.stage
 
 
 def _shortened(names: Sequence[str], shown: int = 3) -> str:

@@ -15,6 +15,7 @@ from shiftc.cli.compile import compile_
 from shiftc.cli.inspect import inspect
 from shiftc.cli.run import run
 from shiftc.cli.terminal import Terminal
+from shiftc.cli.tune import tune
 from shiftc.cli.zoo import zoo
 from shiftc.errors import ShiftcError
 from shiftc.exit_status import ExitStatus
@@ -23,10 +24,10 @@ from shiftc.exit_status import ExitStatus
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="shiftc")
 def shiftc() -> None:
-    """Compile ONNX models of compact convolutional networks, run, time and inspect them."""
+    """Compile ONNX models of compact convolutional networks, run, time, tune and inspect them."""
 
 
-for verb in (compile_, run, bench, inspect, zoo):
+for verb in (compile_, run, bench, tune, inspect, zoo):
     shiftc.add_command(verb)
 
 
