@@ -66,7 +66,7 @@ def build_program(
         cache.prune()
     failure = None if cache is None else cache.failure
     skipped = (*records.skipped, *compiled.refused_records)
-    return Program(imported, compiled, _manifest(model, target, imported, compiled), failure, skipped_records=skipped)
+    return Program(imported, compiled, _manifest(model, target, imported, compiled), failure, skipped)
 
 
 def _kernel_cache(passes: PassOptions) -> KernelCache | None:

@@ -12,7 +12,10 @@ from shiftc.manifest import Manifest
 
 @attrs.frozen
 class Inspection:
-    """A manifest and the totals that can be read off it; of a model, the tuning records not followed, and why."""
+    """A manifest and the totals that can be read off it.
+
+    skipped_records: of a model, the tuning records that were not followed, with the reason.
+    """
 
     manifest: Manifest
     skipped_records: tuple[str, ...] = ()

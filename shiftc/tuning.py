@@ -54,9 +54,9 @@ def tune_models(
 ) -> TuneReport:
     """Searches every distinct workload of the models; a record is on disk before the next search begins.
 
-    Raises TargetElsewhereError for a target this machine cannot execute, OutputError, RecordsError for a folder
-    with damaged records or those of another machine, TuningFailedError where not one kernel could be measured,
-    and what importing and compiling raise.
+    Raises TargetElsewhereError for a target this machine cannot execute, OutputError for a folder that cannot
+    be written or holds another machine's records, RecordsError for one with damaged records,
+    TuningFailedError where not one kernel could be measured, and what importing and compiling raise.
     """
     target = parse_target(options.target)
     _check_here(options.target, target)
@@ -86,9 +86,7 @@ def tune_models(
 def _check_here(text: str, target: Target) -> None:
     architecture, missing = machine_of(target), missing_features(required_features(target))
     if architecture != platform.machine():
-        raise TargetElsewhereError(
-            f"target '{text}' is {architecture}, this machine is {platform.machine()}"
-        )
+        raise TargetElsewhereError(f"target '{text}' is {architecture}, this machine is {platform.machine()}")
     if missing:
         raise TargetElsewhereError(f"target '{text}' needs {', '.join(missing)}, which this processor lacks")
 

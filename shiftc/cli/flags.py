@@ -68,13 +68,17 @@ def model_flags(verb: Verb) -> Verb:
 
 def records_flags(verb: Verb) -> Verb:
     """Adds `--tuning-records` and `--no-tuning-records`; see `model_options`."""
-    verb = click.option("--no-tuning-records", is_flag=True, help="Schedule every kernel by its defaults.")(verb)
-    return click.option(
-        "--tuning-records",
-        type=PATH,
-        metavar="DIR",
-        help="Follow the records in this folder.  [default: those that come with shiftc]",
-    )(verb)
+    for option in (
+        click.option("--no-tuning-records", is_flag=True, help="Schedule every kernel by its defaults."),
+        click.option(
+            "--tuning-records",
+            type=PATH,
+            metavar="DIR",
+            help="Follow the records in this folder.  [default: those that come with shiftc]",
+        ),
+    ):
+        verb = option(verb)
+    return verb
 
 
 def model_options(

@@ -54,7 +54,7 @@ def tune(
     seed: int,
     **model_values: Any,
 ) -> None:
-    """Search the decisions of the kernels of every MODEL on this machine; keep those that beat the defaults."""
+    """Search the decisions of every MODEL's kernels on this machine; keep those that beat the defaults."""
     from schedules.tuning.records import describe
     from shiftc.driver import tune_models
 
