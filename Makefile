@@ -5,14 +5,16 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEMO := build/demo
 DEMO_MODEL ?= shiftresnet20
+BENCH_FLAGS ?=
 
-.PHONY: help demo test test-slow bench lint format clean
+.PHONY: help demo test test-slow bench bench-avx2 lint format clean
 
 help:
 	@echo "make demo       compile a shift network, check it against onnxruntime, time it beside it"
 	@echo "make test       the tests"
 	@echo "make test-slow  the tests that take minutes"
-	@echo "make bench      every network of the zoo beside its peers, into benchmarks/results"
+	@echo "make bench      networks and single convolutions beside their peers, into benchmarks/results"
+	@echo "make bench-avx2 networks compiled for AVX2 beside peers held to it"
 	@echo "make lint       ruff, its formatter, mypy --strict, import contracts"
 	@echo "make format     what ruff can mend"
 	@echo "make clean      remove what the other targets made"
@@ -39,8 +41,17 @@ test: $(INSTALLED)
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow
 
+# Long: `make bench BENCH_FLAGS="--resume --budget 30"` measures for half an hour and goes on the next time.
 bench: $(INSTALLED)
-	$(BIN)/python benchmarks/run_all.py
+	@failed=0; \
+	$(BIN)/python -m benchmarks.run_all $(BENCH_FLAGS) || failed=1; \
+	$(BIN)/python -m benchmarks.run_all --no-winograd --networks resnet50 $(BENCH_FLAGS) || failed=1; \
+	$(BIN)/python -m benchmarks.sweep $(BENCH_FLAGS) || failed=1; \
+	$(BIN)/python -m benchmarks.roofline || failed=1; \
+	exit $$failed
+
+bench-avx2: $(INSTALLED)
+	$(BIN)/python -m benchmarks.run_all --target "llvm -mcpu=haswell" --batches 1 --threads 1 $(BENCH_FLAGS)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -6,9 +6,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from benchmarks.markdown import percent, row, table_head, times
 from benchmarks.results_file import Measurement
+from shiftc.bench.contestants import OURS
 
-OURS = "shiftc"
 PEERS = ("onnxruntime", "openvino", "tvm")
 RIVALS = ("onnxruntime", "openvino")
 """The peers whose faster one counts."""
@@ -26,7 +27,7 @@ def table(title: str, names: Sequence[str], measurements: Iterable[Measurement])
     lines = [f"# {title}", "", _LEGEND]
     for (batch, threads, winograd), group in sorted(groups.items(), key=lambda item: _order(item[0])):
         lines += ["", f"## Batch {batch}, {_threads(threads)}{'' if winograd else ', no Winograd'}", ""]
-        lines += [_row(_HEAD), "|---" * len(_HEAD) + "|", *map(_network, group), _means(group)]
+        lines += [*table_head(_HEAD), *map(_network, group), _means(group)]
         lines += _wider(group)
     return "\n".join([*lines, "", *_versions(measurements)]) + "\n"
 
@@ -62,10 +63,10 @@ def _threads(count: int) -> str:
 def _network(m: Measurement) -> str:
     runtimes = m["runtimes"]
     ours = runtimes[OURS]
-    cells = [m["network"], f"{ours['median_ms']:.3f}", f"{ours['min_ms']:.3f}", f"{m['of_floor']:.0%}"]
-    cells += [f"{m['of_floor_min']:.0%}", _arena(m)]
+    cells = [m["network"], f"{ours['median_ms']:.3f}", f"{ours['min_ms']:.3f}", percent(m["of_floor"])]
+    cells += [percent(m["of_floor_min"]), _arena(m)]
     cells += [_peer(runtimes.get(name, {}), m["ratios"].get(name)) for name in PEERS]
-    return _row([*cells, *(_ratio(faster_of_two(m[key])) for key in ("ratios", "ratios_of_minima"))])
+    return row([*cells, *(times(faster_of_two(m[key])) for key in ("ratios", "ratios_of_minima"))])
 
 
 def _arena(m: Measurement) -> str:
@@ -79,7 +80,7 @@ def _arena(m: Measurement) -> str:
 def _peer(runtime: Mapping[str, Any], ratio: float | None) -> str:
     if ratio is None:
         return "failed" if runtime.get("failure") else ""
-    return f"{runtime['median_ms']:.3f} ({ratio:.2f}x)"
+    return f"{runtime['median_ms']:.3f} ({times(ratio)})"
 
 
 def _means(group: Sequence[Measurement]) -> str:
@@ -87,12 +88,8 @@ def _means(group: Sequence[Measurement]) -> str:
     means = []
     for key in ("ratios", "ratios_of_minima"):
         found = [ratio for m in group if (ratio := faster_of_two(m[key])) is not None]
-        means.append(_ratio(geometric_mean(found) if found else None))
-    return _row(["geometric mean", *[""] * (len(_HEAD) - 3), *means])
-
-
-def _ratio(value: float | None) -> str:
-    return "" if value is None else f"{value:.2f}x"
+        means.append(times(geometric_mean(found) if found else None))
+    return row(["geometric mean", *[""] * (len(_HEAD) - 3), *means])
 
 
 def _wider(group: Sequence[Measurement]) -> list[str]:
@@ -109,7 +106,3 @@ def _versions(measurements: Iterable[Measurement]) -> list[str]:
         for name, run in m["runtimes"].items():
             versions.setdefault(name, set()).add(run["version"])
     return [", ".join(f"{name} {' and '.join(sorted(found))}" for name, found in sorted(versions.items()))]
-
-
-def _row(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import attrs
 
+_CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
+
 
 @attrs.frozen
 class Machine:
@@ -47,3 +49,15 @@ def _processor() -> str:
         if key.strip() == "model name":
             return value.strip()
     return platform.processor() or platform.machine()
+
+
+def cache_bytes(level: int) -> int | None:
+    """Size of the first core's data cache of that level; None where the system does not say."""
+    for folder in sorted(_CACHES.glob("index*")):
+        try:
+            entry = {name: (folder / name).read_text().strip() for name in ("level", "type", "size")}
+        except OSError:
+            continue
+        if entry["level"] == str(level) and entry["type"] != "Instruction":
+            return int(entry["size"].removesuffix("K")) * 1024
+    return None
