@@ -168,7 +168,7 @@ class LayerNorm:
     """`y[yo[o] + yp[p] + v] = epilogue((x[xo[o] + xp[p] + v] - mean_p) / sqrt(variance_p + epsilon))`.
 
     Mean and variance of pixel p are over the `channels` lanes that `used[o * lanes + v]` marks with 1; the
-    others may hold anything. Not `centered`, the mean is taken to be 0: root mean square normalization.
+    others may hold anything.
     """
 
     channels: int
@@ -176,7 +176,6 @@ class LayerNorm:
     lanes: int
     pixels: int
     epsilon: float
-    centered: bool = True
     epilogue: Epilogue = ()
     dtype: str = "float32"
 

@@ -38,6 +38,7 @@ class Anchor:
     weight: Array | None = None
     reduce: str = "max"
     count_include_pad: bool = False
+    epsilon: float = 0.0
 
 
 def anchor_of(node: Node) -> Anchor | str:
@@ -132,6 +133,36 @@ def _adaptive_pool(reduce: str) -> Callable[[Node], Anchor | str]:
     return read
 
 
+def _over_channels(node: Node) -> Anchor | str:
+    """A layer_norm without scale and offset, which canonicalize makes operators of their own."""
+    axes = [int(axis) % len(shape_of(node.var)) for axis in node.call.attrs.axes]
+    if axes != [1]:
+        return f"{node.op} over axes {axes}"
+    if not _is_neutral(node):
+        return f"{node.op} with a scale or offset"
+    return Anchor("layer_norm", node.call.args[0], epsilon=float(node.call.attrs.epsilon))
+
+
+def _over_planes(node: Node) -> Anchor | str:
+    a = node.call.attrs
+    if len(shape_of(node.var)) != 4 or int(a.channel_axis) != 1 or sorted(_ints(a.axes)) != [2, 3]:
+        return f"{node.op} over axes {list(_ints(a.axes))}"
+    if not _is_neutral(node):
+        return f"{node.op} with a scale or offset"
+    return Anchor("group_norm", node.call.args[0], groups=int(a.num_groups), epsilon=float(a.epsilon))
+
+
+def _is_neutral(node: Node) -> bool:
+    """Scale and offset of a normalization are ones and zeros."""
+    constants = [constant_of(arg) for arg in node.call.args[1:]]
+    return all(c is not None and (c == n).all() for c, n in zip(constants, (1, 0), strict=False))
+
+
+def _softmax(node: Node) -> Anchor | str:
+    axis = int(node.call.attrs.axis) % len(shape_of(node.var))
+    return Anchor("softmax", node.call.args[0]) if axis == 1 else f"a softmax over axis {axis}"
+
+
 _ANCHORS: dict[str, Callable[[Node], Anchor | str]] = {
     "relax.nn.conv2d": _convolution,
     "relax.matmul": _matmul,
@@ -140,4 +171,7 @@ _ANCHORS: dict[str, Callable[[Node], Anchor | str]] = {
     "relax.mean": _global_pool("avg"),
     "relax.max": _global_pool("max"),
     "relax.nn.adaptive_avg_pool2d": _adaptive_pool("avg"),
+    "relax.nn.layer_norm": _over_channels,
+    "relax.nn.group_norm": _over_planes,
+    "relax.nn.softmax": _softmax,
 }

@@ -33,6 +33,7 @@ from .lowering.copies import (
     lower_repack,
     lower_unpack,
 )
+from .lowering.normalization import lower_group_norm, lower_layer_norm, lower_softmax
 from .lowering.program import TensorType, build_program
 from .lowering.steps import (
     FillStep,
@@ -55,6 +56,9 @@ _STAGE_KINDS: dict[str, tuple[str, Callable[[LoweringContext, StageStep, KernelR
     "window_pool": ("window_pool", lower_window_pool),
     "global_pool": ("global_pool", lower_global_pool),
     "elementwise": ("elementwise", lower_elementwise),
+    "layer_norm": ("layer_norm", lower_layer_norm),
+    "group_norm": ("group_norm", lower_group_norm),
+    "softmax": ("softmax", lower_softmax),
 }
 
 

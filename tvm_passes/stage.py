@@ -46,9 +46,12 @@ class Stage:
     """What a kernel computes.
 
     operators: names of the nodes it was made of.
-    kind:     convolution, depthwise, window_pool, global_pool or elementwise.
+    kind:     convolution, depthwise, window_pool, global_pool, layer_norm, group_norm, softmax or
+              elementwise.
     reduce:   of a pool: `max` or `avg`; `count_include_pad` for a window average.
     read:     the anchor's data operand.
+    groups:   of a convolution, or of the channels that a group_norm normalizes together.
+    epsilon:  of a layer_norm or group_norm.
     weight:   float32 [O, I / groups, kh, kw] of a convolution or depthwise; None otherwise.
     output:   shape of the result as the graph sees it (rank 2 or 4).
     """
@@ -64,6 +67,7 @@ class Stage:
     weight: Array | None = None
     reduce: str = "max"
     count_include_pad: bool = False
+    epsilon: float = 0.0
     epilogue: tuple[Operation, ...] = ()
 
     @property
@@ -128,5 +132,6 @@ def stage_of(mod: IRModule, node: Node) -> Stage | None:
         weight=anchor.weight,
         reduce=anchor.reduce,
         count_include_pad=anchor.count_include_pad,
+        epsilon=anchor.epsilon,
         epilogue=operations,
     )

@@ -2,9 +2,8 @@
 
     y = epilogue((x - mean) / sqrt(variance + epsilon)),  mean and variance over the channels of a pixel
 
-(Ba, Kiros & Hinton, "Layer Normalization", 2016; without the mean: Zhang & Sennrich, "Root Mean Square
-Layer Normalization", 2019.) Two passes for the statistics, a mean m and the moments around it, by which
-the rounding of m is corrected; a third to write:
+(Ba, Kiros & Hinton, "Layer Normalization", 2016.) Two passes for the statistics, a mean m and the moments
+around it, by which the rounding of m is corrected; a third to write:
 
     c = mean(x - m),  variance = mean((x - m)²) - c²,  y = ((x - m) - c) / sqrt(variance + epsilon)
 
@@ -32,20 +31,18 @@ def _emit_tile(tile: Tile) -> None:
     mean, scale, offset = tile.numbers(), tile.numbers(), tile.numbers()
 
     def deviation(o: Any, p: Any, v: Any) -> Any:
-        return tile.x(o, p, v) - mean[p] if workload.centered else tile.x(o, p, v)
+        return tile.x(o, p, v) - mean[p]
 
-    if workload.centered:
-        fill(sums, tile.size, lanes)
-        with tile.elements() as (o, p, v):
-            T.buffer_store(sums, sums[p, v] + tile.where_used(o, v, tile.x(o, p, v)), [p, v])
-        with T.unroll(tile.size) as p:
-            T.buffer_store(mean, reduce_lanes(add, sums, p, lanes) * share, [p])
+    fill(sums, tile.size, lanes)
+    with tile.elements() as (o, p, v):
+        T.buffer_store(sums, sums[p, v] + tile.where_used(o, v, tile.x(o, p, v)), [p, v])
+    with T.unroll(tile.size) as p:
+        T.buffer_store(mean, reduce_lanes(add, sums, p, lanes) * share, [p])
     fill(sums, tile.size, lanes)
     fill(squares, tile.size, lanes)
     with tile.elements() as (o, p, v):
         value = tile.where_used(o, v, deviation(o, p, v))
-        if workload.centered:
-            T.buffer_store(sums, sums[p, v] + value, [p, v])
+        T.buffer_store(sums, sums[p, v] + value, [p, v])
         T.buffer_store(squares, squares[p, v] + bound(value, lambda d: d * d), [p, v])
     with T.unroll(tile.size) as p:
         correction = reduce_lanes(add, sums, p, lanes) * share

@@ -234,7 +234,7 @@ def _other_planes(emit, x):
 
 
 def _not_elementwise(emit, x):
-    return emit(op.nn.softmax(permuted(emit, x, TO_LAST)))
+    return emit(op.nn.log_softmax(permuted(emit, x, TO_LAST)))
 
 
 REFUSED = {
@@ -247,7 +247,7 @@ REFUSED = {
     "rows and columns exchanged": (NCHW, _another_order),
     "planes": (NCHW, _planes),
     "planes of other channels": (NCHW, _other_planes),
-    "softmax": (NCHW, _not_elementwise),
+    "another operator": (NCHW, _not_elementwise),
 }
 
 

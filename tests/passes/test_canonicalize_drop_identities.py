@@ -21,6 +21,7 @@ dropped = partial(apply_rule, drop_identities)
         lambda x: op.astype(x, "float32"),
         lambda x: op.multiply(x, const(1)),
         lambda x: op.multiply(const([[[[1.0]]]]), x),
+        lambda x: op.multiply(x, const([[[1.0]], [[1.0]], [[1.0]], [[1.0]]])),
         lambda x: op.add(x, const(0)),
         lambda x: op.add(const(0), x),
     ],

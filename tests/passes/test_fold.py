@@ -165,6 +165,11 @@ REFUSALS = {
         lambda y: op.nn.max_pool2d(y, (2, 2)),
         "a channel is read twice",
     ),
+    "normalization": (
+        SHIFT,
+        lambda y: op.nn.softmax(y, axis=1),
+        "a softmax reads whole vectors, and the map moves channels apart",
+    ),
     "no translation": (
         FLIP,
         lambda y: conv(y, W),

@@ -151,7 +151,28 @@ NO_ANCHORS = {
         "an adaptive pool to more than one pixel",
     ),
     "type": ([SHAPE], lambda x: op.nn.max_pool2d(op.astype(x, "float16")), "relax.nn.max_pool2d on float16"),
-    "operator": ([SHAPE], lambda x: op.nn.softmax(x), "relax.nn.softmax is no anchor"),
+    "operator": ([SHAPE], lambda x: op.nn.log_softmax(x), "relax.nn.log_softmax is no anchor"),
+    "softmax over rows": ([SHAPE], lambda x: op.nn.softmax(x, axis=2), "a softmax over axis 2"),
+    "layer norm over rows": (
+        [SHAPE],
+        lambda x: op.nn.layer_norm(x, const(np.ones(SHAPE[3])), const(np.zeros(SHAPE[3])), [3]),
+        "relax.nn.layer_norm over axes [3]",
+    ),
+    "layer norm with an offset": (
+        [SHAPE],
+        lambda x: op.nn.layer_norm(x, const(np.ones(SHAPE[1])), const(np.ones(SHAPE[1])), [1]),
+        "relax.nn.layer_norm with a scale or offset",
+    ),
+    "group norm over rows": (
+        [SHAPE],
+        lambda x: op.nn.group_norm(x, const(np.ones(SHAPE[1])), const(np.zeros(SHAPE[1])), 2, 1, [2]),
+        "relax.nn.group_norm over axes [2]",
+    ),
+    "group norm with a scale": (
+        [SHAPE],
+        lambda x: op.nn.group_norm(x, const(np.full(SHAPE[1], 2)), const(np.zeros(SHAPE[1])), 2, 1, [2, 3]),
+        "relax.nn.group_norm with a scale or offset",
+    ),
 }
 
 

@@ -26,6 +26,9 @@ class Chooser:
     def weight(self, *shape: int) -> np.ndarray:
         return (self.random.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))).astype("float32")
 
+    def divisor(self, number: int) -> int:
+        return int(self.random.choice([d for d in range(1, number + 1) if number % d == 0]))
+
     def per_channel(self, x: Var) -> Expr:
         return const(self.weight(1, channels(x), 1, 1))
 
@@ -55,6 +58,11 @@ def channels(x: Var) -> int:
     return shape(x)[1]
 
 
+def neutral(x: Var) -> tuple[Expr, Expr]:
+    """Scale and offset of a normalization that changes nothing more."""
+    return const(np.ones(channels(x))), const(np.zeros(channels(x)))
+
+
 Operator = Callable[[Chooser, Var, Var], Expr]
 """Of a tensor and another of the same plane, which has as many channels where the operator needs it."""
 
@@ -79,6 +87,8 @@ OPERATORS: list[Operator] = [
     lambda c, x, y: c.shift(x),
     lambda c, x, y: c.shuffle(x),
     lambda c, x, y: op.nn.softmax(x, axis=1),
+    lambda c, x, y: op.add(x, op.nn.layer_norm(x, *neutral(x), [1])),
+    lambda c, x, y: op.add(x, op.nn.group_norm(x, *neutral(x), c.divisor(channels(x)), 1, [2, 3])),
 ]
 
 

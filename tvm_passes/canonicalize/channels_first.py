@@ -10,13 +10,16 @@ from __future__ import annotations
 from ..graph import Graph
 from ..uses import Uses
 from .linear_to_pointwise import linear_to_pointwise
+from .normalize_planes import normalize_planes
 from .plane_view import PlaneViews
 from .sink_permutes import sink_permutes
 
 
 def channels_first(graph: Graph) -> None:
-    """Apply `linear_to_pointwise` and `sink_permutes` to every node."""
+    """Apply `linear_to_pointwise`, `normalize_planes` and `sink_permutes` to every node."""
     uses, views = Uses(graph), PlaneViews(graph)
     for node in list(graph.nodes):
-        if not linear_to_pointwise(graph, uses, views, node) and not sink_permutes(graph, views, node):
+        if linear_to_pointwise(graph, uses, views, node) or normalize_planes(graph, uses, views, node):
+            continue
+        if not sink_permutes(graph, views, node):
             views.follow(node)

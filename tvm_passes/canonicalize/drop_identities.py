@@ -5,7 +5,7 @@ from __future__ import annotations
 from tvm.ir import Expr, TupleGetItem, Var
 
 from ..graph import Graph, Node
-from ..relax_values import dtype_of, scalar_of, shape_of
+from ..relax_values import constant_of, dtype_of, shape_of
 from ..uses import Uses
 
 _SHAPES = (
@@ -50,6 +50,7 @@ def _unchanged(uses: Uses, node: Node) -> Expr | None:
         return None
     for source, other in (node.call.args, reversed(node.call.args)):
         same = shape_of(source) == shape_of(node.var) and dtype_of(source) == dtype_of(node.var)
-        if same and scalar_of(other) == neutral:
+        constant = constant_of(other)
+        if same and constant is not None and (constant == neutral).all():
             return source
     return None

@@ -31,6 +31,8 @@ _ARITHMETIC: dict[str, Callable[..., Array]] = {
     "relax.abs": np.abs,
     "relax.isnan": np.isnan,
     "relax.where": np.where,
+    "relax.ones_like": np.ones_like,
+    "relax.zeros_like": np.zeros_like,
     "relax.equal": np.equal,
     "relax.less": np.less,
     "relax.greater": np.greater,

@@ -23,7 +23,7 @@ from .steps import StageStep
 
 def lower_depthwise(context: LoweringContext, step: StageStep, record: KernelRecord) -> KernelCall:
     """`y[c, p] = sum_t w[c, t] x[c, p * stride + t]`."""
-    stage, view, blocks = step.stage, step.view, _blocks(step)
+    stage, view, blocks = step.stage, step.view, blocks_of(step)
     assert stage.weight is not None
     n, _, rows, columns = stage.shape
     taps = view.tap_offsets(stage.window)
@@ -42,12 +42,12 @@ def lower_depthwise(context: LoweringContext, step: StageStep, record: KernelRec
         "xp": context.table(view.pixels(stage.window, rows, columns)),
         "k": context.constant(schedules.pack_weights(kernel, weights)),
     }
-    return _call(context, step, kernel, arguments, record)
+    return call_stage(context, step, kernel, arguments, record)
 
 
 def lower_window_pool(context: LoweringContext, step: StageStep, record: KernelRecord) -> KernelCall:
     """Maximum or average over a window; taps outside the plane are clamped into it, with weight zero."""
-    stage, view, blocks = step.stage, step.view, _blocks(step)
+    stage, view, blocks = step.stage, step.view, blocks_of(step)
     n, _, rows, columns = stage.shape
     geometry, window = view.geometry, stage.window
     workload = WindowPool(
@@ -73,7 +73,7 @@ def lower_window_pool(context: LoweringContext, step: StageStep, record: KernelR
         "row_weight": context.constant(row_weight),
         "col_weight": context.constant(column_weight),
     }
-    return _call(context, step, kernel, arguments, record)
+    return call_stage(context, step, kernel, arguments, record)
 
 
 def _taps(window: Window, axis: int, outputs: int, size: int, count_padding: bool) -> tuple[Array, Array]:
@@ -92,7 +92,7 @@ def _taps(window: Window, axis: int, outputs: int, size: int, count_padding: boo
 
 def lower_global_pool(context: LoweringContext, step: StageStep, record: KernelRecord) -> KernelCall:
     """Maximum or average over the whole plane."""
-    stage, view, blocks = step.stage, step.view, _blocks(step)
+    stage, view, blocks = step.stage, step.view, blocks_of(step)
     geometry = view.geometry
     rows, columns = geometry.extent.rows, geometry.extent.columns
     workload = GlobalPool(
@@ -111,7 +111,7 @@ def lower_global_pool(context: LoweringContext, step: StageStep, record: KernelR
         "xn": context.table(geometry.offset(np.arange(stage.shape[0]), 0, 0)),
         "xp": context.table(y * geometry.row_stride + x * geometry.column_stride),
     }
-    return _call(context, step, kernel, arguments, record)
+    return call_stage(context, step, kernel, arguments, record)
 
 
 def lower_elementwise(context: LoweringContext, step: StageStep, record: KernelRecord) -> KernelCall:
@@ -135,21 +135,23 @@ def lower_elementwise(context: LoweringContext, step: StageStep, record: KernelR
         arguments["xb"] = context.table(step.blocks.bases())
     else:
         arguments["xl"] = context.table(lane_bases(view, output))
-    return _call(context, step, kernel, arguments, record)
+    return call_stage(context, step, kernel, arguments, record)
 
 
-def _blocks(step: StageStep) -> BlockView:
+def blocks_of(step: StageStep) -> BlockView:
+    """The blocks that the stage reads."""
     assert step.blocks is not None, f"{step.stage.name}: {step.stage.kind} of an operand that moves"
     return step.blocks
 
 
-def _call(
+def call_stage(
     context: LoweringContext,
     step: StageStep,
     kernel: schedules.Kernel,
     arguments: dict[str, Address],
     record: KernelRecord,
 ) -> KernelCall:
+    """The kernel call, with the arguments that every stage has."""
     epilogue = step.stage.epilogue
     arguments |= output_arguments(context, step.output)
     arguments |= epilogue_arguments(context, epilogue, step.operands, step.output)
