@@ -5,7 +5,8 @@ The operator's PrimFunc (from `relax.transform.LegalizeOps`) is scheduled block 
 - element-wise blocks with one consumer are inlined into it;
 - a reduction along contiguous memory is made one of vectors, and one over the lanes of the last vector;
 - every remaining block gets its spatial loops outside its reduction loops, the innermost spatial loop in
-  vectors if its extent allows, the outermost loops fused and shared between threads if that pays;
+  vectors if its extent allows; if it is the only one, the outermost loops are fused and shared between tasks
+  where that pays;
 - a reduction with vectors sums a small tile in registers, its initial value set apart.
 
 Each step is tried alone and left out where TVM refuses it, so the result is always correct, at worst slow.
@@ -29,6 +30,7 @@ from tvm.tirx.buffer import is_buffer_var
 from schedules import activation
 from schedules.machine import MachineParameters
 from schedules.parallelism import worth_threads
+from schedules.sharing import for_tasks
 from schedules.template import largest_divisor
 
 _SPATIAL, _REDUCTION = 0, 2
@@ -54,9 +56,12 @@ def schedule_generic(func: tirx.PrimFunc, machine: MachineParameters, threads: i
     _inline_elementwise(schedule)
     for block in _blocks(schedule):
         _sum_in_lanes(schedule, block, machine)
-    for block in _blocks(schedule):
-        _schedule_block(schedule, block, machine, threads)
-    return with_raw_pointers(schedule.mod["main"])
+    blocks = _blocks(schedule)
+    # A block that reads what another one wrote would have to wait for all tasks in between.
+    tasks = threads if len(blocks) == 1 else 1
+    for block in blocks:
+        _schedule_block(schedule, block, machine, tasks)
+    return for_tasks(with_raw_pointers(schedule.mod["main"]), tasks)
 
 
 def _blocks(schedule: Schedule) -> list[Any]:

@@ -1,11 +1,12 @@
 """The lowering pipeline of compiled programs, `tvm.compile(..., tir_pipeline="shiftc")`.
 
-It is TVM's own `s_tir` pipeline followed by one pass, because our kernels are private functions called
+It is TVM's own `s_tir` pipeline followed by two passes. `ShareLoops` gives each task its part of a parallel
+loop (`schedules/sharing.py`). `AdaptPrivateKernels` is there because our kernels are private functions called
 with raw pointers, where TVM expects entry through its packed calling convention:
 
 - Large buffers inside a kernel come from TVM's workspace allocator, which needs the device that the packed
   entry would have stated: it is stated in every function.
-- A failed allocation or parallel launch returns an error code, so these functions return int32.
+- A failed allocation returns an error code, so these functions return int32.
 - Functions are compiled one by one (`exported`): a kernel's name becomes a C symbol, but only after the pass
   that would give public functions TVM's packed convention. A function alone in its module counts as the
   library's entry to TVM, which only `main` is.
@@ -20,6 +21,8 @@ import tvm_ffi
 from tvm import tirx
 from tvm.s_tir.pipeline import default_s_tir_pipeline
 from tvm.tirx import compilation_pipeline
+
+from schedules.sharing import ShareLoops
 
 PIPELINE_NAME = "shiftc"
 _SYMBOL = "shiftc.symbol"
@@ -56,7 +59,7 @@ AdaptPrivateKernels = tirx.transform.prim_func_pass(_adapt, opt_level=0)
 def shiftc_pipeline() -> tuple[tvm.transform.Pass, tvm.transform.Pass, tvm.transform.Pass]:
     """Module passes, host finalisation, device finalisation."""
     passes, host, device = default_s_tir_pipeline()
-    return tvm.transform.Sequential([passes, AdaptPrivateKernels]), host, device
+    return tvm.transform.Sequential([passes, ShareLoops, AdaptPrivateKernels]), host, device
 
 
 def register() -> None:

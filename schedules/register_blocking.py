@@ -7,6 +7,8 @@ from typing import Any
 
 from tvm.s_tir import Schedule
 
+from schedules.sharing import share_loops
+
 Loop = Any
 
 
@@ -17,22 +19,20 @@ def accumulate_in_registers(
     outer: Sequence[Loop],
     tile: Sequence[Loop],
     unroll: Sequence[int],
-    parallel: bool,
+    tasks: int,
+    near: Sequence[Loop] = (),
 ) -> None:
     """Compute block `reduce` tile by tile of block `store`, in vector registers.
 
     outer, tile: loops of `store`, split and ordered by the caller, `tile` innermost but for its last
                  loop, the lanes.
     unroll:      for each loop of the reduction, how many steps its body holds (a divisor of its extent).
-    parallel:    share the outer loops between threads.
+    tasks, near: how many tasks share the outer loops, and which of these walk over pixels; see `share_loops`.
     """
     multiply_add, write = schedule.get_sblock(reduce), schedule.get_sblock(store)
     lanes = schedule.get_loops(write)[-1]
-    at = outer[-1]
-    if parallel:
-        # Before decompose_reduction, which forbids it afterwards.
-        at = schedule.fuse(*outer)
-        schedule.parallel(at)
+    # Before decompose_reduction, which forbids it afterwards.
+    at = share_loops(schedule, outer, near, tasks)
     schedule.compute_at(multiply_add, at, preserve_unit_loops=True)
     schedule.set_scope(multiply_add, 0, "local")
     loops = schedule.get_loops(multiply_add)

@@ -10,6 +10,7 @@ import attrs
 from tvm import tirx
 
 from schedules.machine import MachineParameters
+from schedules.sharing import for_tasks, tasks_of
 from schedules.workload import Workload
 
 Decisions = Mapping[str, int]
@@ -27,7 +28,8 @@ class Kernel:
     name:       stable: the same workload and decisions give the same name, others give another.
     kind:       name of the template.
     workload:   what it computes.
-    func:       private PrimFunc whose parameters are raw pointers.
+    func:       private PrimFunc whose parameters are raw pointers, and then the task's number if several
+                share it (`schedules/sharing.py`).
     buffers:    what each argument points to, by name in their order: dtype and extent (UNBOUNDED for what
                 lies in an arena). Tables are int32. Common to all kernels are `x` (input), `yo`
                 (output block offsets), `yp` (output pixel offsets), `y` (output) and, for step i of the
@@ -47,6 +49,11 @@ class Kernel:
     def parameters(self) -> tuple[str, ...]:
         """Names of the arguments, in order."""
         return tuple(self.buffers)
+
+    @property
+    def tasks(self) -> int:
+        """How many tasks share it."""
+        return tasks_of(self.func)
 
 
 class Template(Protocol):
@@ -86,6 +93,7 @@ def kernel_of(
     """The kernel of a template, named `kind_shape[_epilogue]_digest`; the digest covers all that shapes it.
 
     shape: the workload in a few numbers, for people.
+    func:  its parallel loops are shared between as many tasks as the decision `threads` says.
     """
     text = repr((workload, sorted(decisions.items())))
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
@@ -94,7 +102,7 @@ def kernel_of(
         name="_".join((kind, shape, *steps, digest)),
         kind=kind,
         workload=workload,
-        func=func,
+        func=for_tasks(func, decisions.get("threads", 1)),
         buffers=dict(buffers),
         decisions=decisions,
     )

@@ -93,7 +93,7 @@ def _manifest(model: ModelOptions, target: Any, imported: ImportedModel, compile
         target=describe_target(target),
         machine=machine_of(target),
         cpu_features=required_features(target),
-        threads=model.threads,
+        threads=compiled.threads,
         arena_bytes=int(compiled.arena_bytes),
         kernels=tuple(map(_kernel, compiled.steps)),
         index_maps=tuple(map(_index_map, compiled.index_maps)),

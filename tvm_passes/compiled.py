@@ -44,6 +44,7 @@ class Compiled:
     that runs the steps `first` to `last - 1`. The arena must be zeroed once before the first call and
     then be left alone.
 
+    threads:         how many share the steps: those asked for, or one where they do not pay.
     refused_records: tuning records that no longer fit their workload, with the reason.
     """
 
@@ -53,4 +54,5 @@ class Compiled:
     steps: tuple[KernelRecord, ...]
     index_maps: tuple[IndexMapRecord, ...]
     pass_times: Mapping[str, float]
+    threads: int
     refused_records: tuple[str, ...] = ()

@@ -45,6 +45,7 @@ from .lowering.steps import (
     Step,
     UnpackStep,
 )
+from .lowering.threads import threads_pay
 from .lowering.winograd import lower_winograd
 from .node import origin
 from .placement import Plain, Region
@@ -66,6 +67,7 @@ _STAGE_KINDS: dict[str, tuple[str, Callable[[LoweringContext, StageStep, KernelR
 class Lowered:
     """The program as TIR, its constants, and what each step calls.
 
+    threads:         how many share the steps.
     refused_records: tuning records that no longer fit their workload, with the reason.
     """
 
@@ -75,6 +77,7 @@ class Lowered:
     calls: tuple[KernelCall, ...]
     inputs: tuple[TensorType, ...]
     outputs: tuple[TensorType, ...]
+    threads: int
     refused_records: tuple[str, ...] = ()
 
     @property
@@ -93,8 +96,23 @@ def lower(
 ) -> Lowered:
     """Plan the arena of `main` and lower every step of it.
 
-    winograd allows its form of convolution; kernels follow the `records` of their workloads.
+    winograd allows its form of convolution; kernels follow the `records` of their workloads. A program that
+    several threads are modelled not to make faster is lowered for one.
     """
+    lowered = _lower_for(mod, target, threads, node_of_var, winograd, records)
+    if threads > 1 and not threads_pay(lowered.calls, threads, schedules.machine_of(target)):
+        return _lower_for(mod, target, 1, node_of_var, winograd, records)
+    return lowered
+
+
+def _lower_for(
+    mod: IRModule,
+    target: tvm.target.Target,
+    threads: int,
+    node_of_var: Mapping[str, str],
+    winograd: bool,
+    records: Records,
+) -> Lowered:
     machine = schedules.machine_of(target)
     planned = Planner(mod, machine.lanes, machine if winograd else None, threads).run()
     context = LoweringContext(target, threads, records)
@@ -103,11 +121,19 @@ def lower(
     constants = context.pool.blob()
     graph = Graph.read(mod)
     inputs, outputs = (
-        tuple(TensorType(shape_of(v), dtype_of(v)) for v in values) for values in (graph.params, graph.outputs)
+        tuple(TensorType(shape_of(v), dtype_of(v)) for v in values)
+        for values in (graph.params, graph.outputs)
     )
-    module = build_program(calls, planned.arena_bytes, constants.size, inputs, outputs)
+    module = build_program(calls, planned.arena_bytes, constants.size, inputs, outputs, threads)
     return Lowered(
-        module, constants, planned.arena_bytes, tuple(calls), inputs, outputs, tuple(context.refused)
+        module,
+        constants,
+        planned.arena_bytes,
+        tuple(calls),
+        inputs,
+        outputs,
+        threads,
+        tuple(context.refused),
     )
 
 

@@ -28,6 +28,10 @@ from tvm.target import codegen
 
 import schedules
 import schedules.pipeline
+from schedules import parallelism, sharing
+
+_PASSES = (schedules.pipeline, sharing, parallelism)
+"""What our own passes below TIR are made of."""
 
 
 class ObjectStore(Protocol):
@@ -104,8 +108,8 @@ def _calling_symbols(func: tirx.PrimFunc) -> tirx.PrimFunc:
 
 def _compiler(target: tvm.target.Target) -> str:
     """All that shapes machine code besides a function."""
-    pipeline = inspect.getsource(schedules.pipeline)
-    return repr((tvm.__version__, codegen.llvm_version_major(), str(target), pipeline))
+    passes = [inspect.getsource(module) for module in _PASSES]
+    return repr((tvm.__version__, codegen.llvm_version_major(), str(target), *passes))
 
 
 def _key(compiler: str, func: tirx.PrimFunc) -> str:

@@ -51,7 +51,7 @@ class PassError(Exception):
 class PipelineOptions:
     """How to compile.
 
-    threads:         threads the program may use.
+    threads:         threads the program may use; it uses one where more do not pay.
     opt_level:       0 turns off every pass that a program can do without (recognize, commute, fold).
     disabled_passes: passes by name that are left out.
     winograd:        3 x 3 convolutions may take Winograd's form (only at opt_level 3): faster, less exact.
@@ -163,6 +163,7 @@ def _compiled(
         steps=lowered.steps,
         index_maps=tuple(_of_model(record, node_of_var) for record in report.index_maps),
         pass_times=times,
+        threads=lowered.threads,
         refused_records=lowered.refused_records,
     )
 

@@ -15,6 +15,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
 
 import schedules
+from schedules.launch import barrier, launched
 from schedules.registry import weights_shape
 from schedules.template import Decisions, Kernel
 from schedules.tuning.task import Task
@@ -94,7 +95,7 @@ def _program(kernel: Kernel, task: Task, constants: _Constants) -> tvm.IRModule:
             for name, size in (("memory", task.memory_bytes), ("constants", constants.tensor.shape[0]))
         )
         first, last = T.arg("first", T.int32()), T.arg("last", T.int32())
-        with T.serial(first, last) as call:
+        with launched(kernel.tasks), T.serial(first, last) as call, barrier(kernel.tasks > 1):
 
             def pointer(name: str) -> Any:
                 if name in task.memory:
@@ -106,7 +107,11 @@ def _program(kernel: Kernel, task: Task, constants: _Constants) -> tvm.IRModule:
                 return T.address_of(tables[offset])
 
             arguments = [pointer(name) for name in kernel.parameters]
-            T.evaluate(tvm.ir.Call(callee, arguments, ret_ty="int32"))
+            if kernel.tasks == 1:
+                T.evaluate(tvm.ir.Call(callee, arguments, ret_ty="int32"))
+            else:
+                with T.parallel(0, kernel.tasks) as number:
+                    T.evaluate(tvm.ir.Call(callee, [*arguments, number], ret_ty="int32"))
     return tvm.IRModule({callee: kernel.func, tvm.ir.GlobalVar("main"): builder.get()})
 
 

@@ -25,7 +25,7 @@ from schedules import epilogue
 from schedules.applicability import refusal
 from schedules.emit import UNBOUNDED, Buffers, address, emit
 from schedules.machine import MachineParameters
-from schedules.parallelism import worth_threads
+from schedules.parallelism import tasks_for
 from schedules.register_blocking import accumulate_in_registers
 from schedules.template import Decisions, Kernel, ScheduleError, kernel_of, tiles
 from schedules.workload import Depthwise, Workload
@@ -117,8 +117,8 @@ class DepthwiseTemplate:
                 _emit_run(workload, index, run, buffers)
 
         schedule = Schedule(emit(parameters, body))
-        for index, (_, count, tile) in enumerate(runs):
-            cycles = blocks * lanes * count * taps / machine.lanes
+        tasks = tasks_for(blocks * lanes * pixels * taps / machine.lanes, decisions["threads"])
+        for index, (_, _, tile) in enumerate(runs):
             o, p, _ = schedule.get_loops(schedule.get_sblock(f"store_{index}"))
             p_outer, p_inner = schedule.split(p, [None, tile])
             accumulate_in_registers(
@@ -128,7 +128,8 @@ class DepthwiseTemplate:
                 outer=[o, p_outer],
                 tile=[p_inner],
                 unroll=[taps],
-                parallel=worth_threads(cycles, decisions["threads"]),
+                tasks=tasks,
+                near=[p_outer],
             )
         shape = f"{taps}x{blocks * lanes}x{pixels}_t{decisions['pixel_tile']}"
         return kernel_of(KIND, shape, workload, decisions, schedule.mod["main"], parameters)

@@ -21,7 +21,8 @@ from schedules import epilogue
 from schedules.applicability import refusal
 from schedules.emit import UNBOUNDED, Buffers, address, emit
 from schedules.machine import MachineParameters
-from schedules.parallelism import worth_threads
+from schedules.parallelism import tasks_for
+from schedules.sharing import share_loops
 from schedules.template import Decisions, Kernel, doublings, kernel_of, tiles
 from schedules.workload import Elementwise, Workload
 
@@ -29,6 +30,8 @@ KIND = "elementwise"
 _PIXEL_TILE = 4
 _PLANAR_PIXEL_TILE = 16
 _LARGEST_PIXEL_TILE = 64
+_CYCLES_PER_VECTOR = 2
+"""Or per element, where lanes are read one by one."""
 
 
 def _emit_region(
@@ -99,13 +102,15 @@ class ElementwiseTemplate:
                 _emit_region(workload, name, block_run[:2], pixel_run[:2], buffers)
 
         schedule = Schedule(emit(parameters, body))
+        gathers = workload.access == "lane" or lanes == 1
+        cycles = blocks * pixels * lanes * _CYCLES_PER_VECTOR / (1 if gathers else machine.lanes)
+        tasks = tasks_for(cycles, decisions["threads"])
         for name, (block_run, pixel_run) in regions.items():
             o, p, v = schedule.get_loops(schedule.get_sblock(name))
             o_outer, o_inner = schedule.split(o, [None, block_run[2]])
             p_outer, p_inner = schedule.split(p, [None, pixel_run[2]])
             schedule.reorder(o_outer, p_outer, o_inner, p_inner, v)
-            if worth_threads(block_run[1] * pixel_run[1] * lanes, decisions["threads"]):
-                schedule.parallel(schedule.fuse(o_outer, p_outer))
+            share_loops(schedule, [o_outer, p_outer], [p_outer], tasks)
             schedule.unroll(p_inner)
             schedule.vectorize(v)
         shape = f"{workload.access}_{blocks * lanes}x{pixels}"

@@ -23,7 +23,7 @@ from schedules import epilogue
 from schedules.applicability import refusal
 from schedules.emit import UNBOUNDED, Buffers, address, emit
 from schedules.machine import MachineParameters
-from schedules.parallelism import worth_threads
+from schedules.parallelism import tasks_for
 from schedules.register_blocking import accumulate_in_registers
 from schedules.template import Decisions, Kernel, divisors, kernel_of, largest_divisor, tiles
 from schedules.workload import GlobalPool, Workload
@@ -102,8 +102,9 @@ class GlobalPoolTemplate:
                 _emit_global(workload, index, run, buffers)
 
         schedule = Schedule(emit(parameters, body))
-        for index, (_, count, tile) in enumerate(runs):
-            cycles = count * lanes * batch * workload.pixels / machine.lanes
+        cycles = blocks * lanes * batch * workload.pixels / machine.lanes
+        tasks = tasks_for(cycles, decisions["threads"])
+        for index, (_, _, tile) in enumerate(runs):
             n, o, _ = schedule.get_loops(schedule.get_sblock(f"store_{index}"))
             o_outer, o_inner = schedule.split(o, [None, tile])
             accumulate_in_registers(
@@ -113,7 +114,7 @@ class GlobalPoolTemplate:
                 outer=[n, o_outer],
                 tile=[o_inner],
                 unroll=[decisions["unroll"]],
-                parallel=worth_threads(cycles, decisions["threads"]),
+                tasks=tasks,
             )
         shape = f"{workload.kind}_{workload.pixels}x{blocks * lanes}x{batch}"
         return kernel_of(self.kind, shape, workload, decisions, schedule.mod["main"], parameters)

@@ -29,7 +29,7 @@ from schedules import epilogue
 from schedules.applicability import refusal
 from schedules.emit import UNBOUNDED, Buffers, address, emit
 from schedules.machine import MachineParameters
-from schedules.parallelism import worth_threads
+from schedules.parallelism import tasks_for
 from schedules.register_blocking import accumulate_in_registers
 from schedules.template import Decisions, Kernel, ScheduleError, kernel_of, largest_divisor, tiles
 from schedules.workload import IndexedConv, Workload
@@ -97,7 +97,7 @@ def _emit_region(workload: IndexedConv, region: Region, buffers: Buffers) -> Non
         T.buffer_store(buffers["y"], value, [y])
 
 
-def _schedule_region(schedule: Schedule, region: Region, decisions: Decisions, cycles: float) -> None:
+def _schedule_region(schedule: Schedule, region: Region, decisions: Decisions, tasks: int) -> None:
     o, p, v = schedule.get_loops(schedule.get_sblock(f"store_{region.index}"))
     _, blocks, block_tile = region.blocks
     panel = largest_divisor(blocks // block_tile, decisions["panel"])
@@ -112,7 +112,9 @@ def _schedule_region(schedule: Schedule, region: Region, decisions: Decisions, c
         outer=outer,
         tile=[p_inner, o_inner],
         unroll=[decisions["unroll"]],
-        parallel=worth_threads(cycles, decisions["threads"]),
+        tasks=tasks,
+        # Several panels: their weights are many, and no task should read them all.
+        near=[p_outer] if panel * block_tile == blocks else [],
     )
 
 
@@ -159,11 +161,10 @@ class IndexedConvTemplate:
                 _emit_region(workload, region, buffers)
 
         schedule = Schedule(emit(parameters, body))
+        multiply_adds = blocks * pixels * lanes * workload.virtual_channels
+        tasks = tasks_for(multiply_adds / (machine.lanes * machine.fma_ports), decisions["threads"])
         for region in parts:
-            (_, region_blocks, _), (_, region_pixels, _) = region.blocks, region.pixels
-            multiply_adds = region_blocks * region_pixels * lanes * workload.virtual_channels
-            cycles = multiply_adds / (machine.lanes * machine.fma_ports)
-            _schedule_region(schedule, region, decisions, cycles)
+            _schedule_region(schedule, region, decisions, tasks)
         shape = f"{workload.virtual_channels}x{blocks * lanes}x{pixels}"
         shape += f"_t{decisions['pixel_tile']}x{decisions['block_tile']}"
         return kernel_of(KIND, shape, workload, decisions, schedule.mod["main"], parameters)

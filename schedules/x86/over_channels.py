@@ -127,9 +127,10 @@ class OverChannels:
         }
 
         def body(buffers: Buffers) -> None:
+            cycles = blocks * lanes * pixels * self.cycles / machine.lanes
+            parallel = worth_threads(cycles, decisions["threads"])
             for start, count, size in tiles(pixels, decisions["pixel_tile"]):
-                cycles = blocks * lanes * count * self.cycles / machine.lanes
-                with outer_loop(count // size, worth_threads(cycles, decisions["threads"])) as i:
+                with outer_loop(count // size, parallel) as i:
                     self.emit_tile(Tile(workload, buffers, start + i * size, size))
 
         func = Schedule(emit(parameters, body)).mod["main"]

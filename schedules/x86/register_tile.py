@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from functools import cache
 
 import attrs
 
 from schedules.machine import MachineParameters
-from schedules.parallelism import HAND_OVER_CYCLES, worth_threads
+from schedules.parallelism import makespan, worth_threads
 from schedules.template import Decisions, ScheduleError, divisors, doublings, largest_divisor, tiles
 from schedules.workload import IndexedConv
 
@@ -93,18 +92,16 @@ def _candidates(workload: IndexedConv, machine: MachineParameters) -> Iterator[R
 def _total_cycles(
     workload: IndexedConv, tile: RegisterTile, machine: MachineParameters, threads: int
 ) -> float:
-    """Of the whole output, remainders included; regions worth it are shared between threads."""
-    total, regions = 0.0, 0
+    """Of the whole output, remainders included; until the last task is through, if threads share it."""
+    counts, cycles = [], []
     for _, blocks, o in tiles(workload.blocks, tile.blocks):
         for _, pixels, p in tiles(workload.pixels, tile.pixels):
-            regions += 1
-            one = RegisterTile(p, o, tile.vectors).cycles(machine, workload.virtual_channels)
-            count = (blocks // o) * (pixels // p)
-            if worth_threads(count * one, threads):
-                total += math.ceil(count / threads) * one + HAND_OVER_CYCLES
-            else:
-                total += count * one
-    return total * (1 + _REGION_PENALTY * regions)
+            counts.append((blocks // o) * (pixels // p))
+            cycles.append(RegisterTile(p, o, tile.vectors).cycles(machine, workload.virtual_channels))
+    total = makespan(counts, cycles, 1)
+    if worth_threads(total, threads):
+        total = makespan(counts, cycles, threads)
+    return total * (1 + _REGION_PENALTY * len(counts))
 
 
 def modelled_cycles(workload: IndexedConv, machine: MachineParameters, threads: int) -> float:

@@ -21,7 +21,7 @@ from schedules import epilogue
 from schedules.applicability import refusal
 from schedules.emit import UNBOUNDED, Buffers, address, emit
 from schedules.machine import MachineParameters
-from schedules.parallelism import worth_threads
+from schedules.parallelism import tasks_for
 from schedules.register_blocking import accumulate_in_registers
 from schedules.template import Decisions, Kernel, divisors, kernel_of, largest_divisor, tiles
 from schedules.workload import WindowPool, Workload
@@ -108,9 +108,9 @@ class WindowPoolTemplate:
                 _emit_window(workload, index, run, buffers)
 
         schedule = Schedule(emit(parameters, body))
-        for index, (_, count, tile) in enumerate(runs):
-            taps = workload.row_taps * workload.column_taps
-            cycles = blocks * lanes * batch * workload.rows * count * taps / machine.lanes
+        taps = workload.row_taps * workload.column_taps
+        tasks = tasks_for(blocks * lanes * pixels * taps / machine.lanes, decisions["threads"])
+        for index, (_, _, tile) in enumerate(runs):
             o, n, h, w, _ = schedule.get_loops(schedule.get_sblock(f"store_{index}"))
             w_outer, w_inner = schedule.split(w, [None, tile])
             accumulate_in_registers(
@@ -120,7 +120,8 @@ class WindowPoolTemplate:
                 outer=[o, n, h, w_outer],
                 tile=[w_inner],
                 unroll=[1, decisions["unroll"]],
-                parallel=worth_threads(cycles, decisions["threads"]),
+                tasks=tasks,
+                near=[n, h],
             )
         shape = f"{workload.kind}_{workload.row_taps}x{workload.column_taps}x{blocks * lanes}x{pixels}"
         return kernel_of(self.kind, shape, workload, decisions, schedule.mod["main"], parameters)

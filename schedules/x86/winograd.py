@@ -26,6 +26,7 @@ from schedules.machine import MachineParameters
 from schedules.template import Decisions, Kernel, ScheduleError, kernel_of
 from schedules.winograd import BY_OUTPUTS, Matrix
 from schedules.workload import WinogradInput, WinogradOutput, Workload
+from schedules.x86.lane_reduction import outer_loop
 
 
 def _combination(row: tuple[float, ...], terms: list[Any]) -> Any:
@@ -60,12 +61,12 @@ class WinogradInputTemplate:
         return refusal(workload, WinogradInput, "a Winograd input transform")
 
     def defaults(self, workload: WinogradInput, machine: MachineParameters, threads: int) -> Decisions:
-        return {"threads": 1}
+        return {"threads": threads}
 
     def candidates(
         self, workload: WinogradInput, machine: MachineParameters, threads: int
     ) -> Mapping[str, tuple[int, ...]]:
-        return {"threads": (1,)}
+        return {"threads": tuple(sorted({1, threads}))}
 
     def schedule(self, workload: WinogradInput, decisions: Decisions, machine: MachineParameters) -> Kernel:
         form, lanes = _form(workload.outputs), workload.lanes
@@ -73,7 +74,7 @@ class WinogradInputTemplate:
 
         def body(buffers: Buffers) -> None:
             half_way = T.sblock_alloc_buffer((size, size, lanes), "float32", scope="local")
-            with T.grid(workload.blocks, workload.tiles) as (b, t):
+            with T.serial(workload.blocks) as b, outer_loop(workload.tiles, decisions["threads"] > 1) as t:
 
                 def read(r: int, j: int, v: Any) -> Any:
                     displacement = r * workload.row_stride + j * workload.column_stride
@@ -106,12 +107,12 @@ class WinogradOutputTemplate:
         return refusal(workload, WinogradOutput, "a Winograd output transform")
 
     def defaults(self, workload: WinogradOutput, machine: MachineParameters, threads: int) -> Decisions:
-        return {"threads": 1}
+        return {"threads": threads}
 
     def candidates(
         self, workload: WinogradOutput, machine: MachineParameters, threads: int
     ) -> Mapping[str, tuple[int, ...]]:
-        return {"threads": (1,)}
+        return {"threads": tuple(sorted({1, threads}))}
 
     def schedule(self, workload: WinogradOutput, decisions: Decisions, machine: MachineParameters) -> Kernel:
         form, lanes, outputs = _form(workload.outputs), workload.lanes, workload.outputs
@@ -120,7 +121,7 @@ class WinogradOutputTemplate:
 
         def body(buffers: Buffers) -> None:
             half_way = T.sblock_alloc_buffer((outputs, size, lanes), "float32", scope="local")
-            with T.grid(workload.blocks, workload.tiles) as (o, t):
+            with T.serial(workload.blocks) as o, outer_loop(workload.tiles, decisions["threads"] > 1) as t:
 
                 def read(r: int, j: int, v: Any) -> Any:
                     product = (r * size + j) * workload.blocks * plane

@@ -107,7 +107,6 @@ def _plan(stage, blocks: int | None = 4, threads: int = 1) -> WinogradPlan | str
         (_stage(kernel=1), 4, 1, "not a dense 3 x 3 convolution of stride 1"),
         (_stage(strides=2), 4, 1, "not a dense 3 x 3 convolution of stride 1"),
         (_stage(groups=4), 4, 1, "not a dense 3 x 3 convolution of stride 1"),
-        (_stage(), 4, 2, "its products are too small to share between threads"),
         (_stage(), None, 1, "its operand does not lie in whole blocks"),
         (_stage(size=6), 4, 1, "its plane has too few tiles"),
         (_stage(size=7, channels=512), 512 // MACHINE.lanes, 1, "the direct form is modelled to be as fast"),

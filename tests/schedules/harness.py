@@ -13,6 +13,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
 
 from schedules import PIPELINE_NAME, Kernel
+from schedules.sharing import tasks_of
 
 AVX512 = tvm.target.Target({"kind": "llvm", "mcpu": "znver4"})
 AVX2 = tvm.target.Target({"kind": "llvm", "mcpu": "haswell"})
@@ -29,7 +30,7 @@ def host_targets() -> list[tvm.target.Target]:
 
 
 def wrap(func: tirx.PrimFunc, arrays: Sequence[Array]) -> tvm.IRModule:
-    """A module whose `main` takes `arrays` as tensors and hands their addresses to `func`."""
+    """A module whose `main` takes `arrays` as tensors and hands their addresses to `func`, for every task."""
     callee = tvm.ir.GlobalVar("kernel")
     with IRBuilder() as builder, T.prim_func(False, s_tir=True):
         T.func_name("main")
@@ -40,7 +41,12 @@ def wrap(func: tirx.PrimFunc, arrays: Sequence[Array]) -> tvm.IRModule:
             for handle, array in zip(handles, arrays, strict=True)
         ]
         pointers = [T.address_of(buffer[0]) for buffer in buffers]
-        T.evaluate(tvm.ir.Call(callee, pointers, ret_ty="int32"))
+        if tasks_of(func) == 1:
+            T.evaluate(tvm.ir.Call(callee, pointers, ret_ty="int32"))
+        else:
+            with T.serial(tasks_of(func)) as task:  # the last one first: none may wait for another
+                last = tirx.IntImm("int32", tasks_of(func) - 1)
+                T.evaluate(tvm.ir.Call(callee, [*pointers, last - task], ret_ty="int32"))
     return tvm.IRModule({callee: func, tvm.ir.GlobalVar("main"): builder.get()})
 
 

@@ -10,6 +10,7 @@ import tvm
 from tvm import tirx
 
 import schedules
+from schedules.sharing import tasks_of
 from schedules.template import Kernel
 from schedules.tuning.records import NO_RECORDS, Records, describe
 from schedules.workload import Workload
@@ -28,12 +29,26 @@ class LoweringError(Exception):
 
 @attrs.frozen(eq=False)
 class Invocation:
-    """A function and the addresses it is called with; the kernel it is, unless it came without a template."""
+    """A function and the addresses it is called with.
+
+    kernel: what the function is, unless it came without a template.
+    beside: it may run at the same time as the invocation before it.
+    """
 
     symbol: str
     func: tirx.PrimFunc
     arguments: tuple[Address, ...]
     kernel: Kernel | None = None
+    beside: bool = False
+
+    @property
+    def tasks(self) -> int:
+        """How many tasks share it."""
+        return tasks_of(self.func)
+
+
+Phase = tuple[Invocation, ...]
+"""Invocations that may run at the same time."""
 
 
 @attrs.frozen(eq=False)
@@ -42,6 +57,17 @@ class KernelCall:
 
     invocations: tuple[Invocation, ...]
     record: KernelRecord
+
+    @property
+    def phases(self) -> list[Phase]:
+        """The invocations in groups that may run at the same time."""
+        phases: list[Phase] = []
+        for invocation in self.invocations:
+            if invocation.beside:
+                phases[-1] += (invocation,)
+            else:
+                phases.append((invocation,))
+        return phases
 
 
 @attrs.define(eq=False)
@@ -56,24 +82,25 @@ class LoweringContext:
     threads: int
     records: Records = NO_RECORDS
     pool: ConstantPool = attrs.Factory(ConstantPool)
-    kernels: dict[Workload, Kernel] = attrs.Factory(dict)
+    kernels: dict[tuple[Workload, int], Kernel] = attrs.Factory(dict)
     followed: set[str] = attrs.Factory(set)
     refused: list[str] = attrs.Factory(list)
 
-    def kernel(self, workload: Workload) -> Kernel:
-        """The kernel for a workload, scheduled once."""
-        if workload not in self.kernels:
-            kernel = self._recorded(workload) or schedules.build(workload, self.target, self.threads)
-            self.kernels[workload] = kernel
-        return self.kernels[workload]
+    def kernel(self, workload: Workload, threads: int | None = None) -> Kernel:
+        """The kernel for a workload, scheduled once; `threads` if not as many as the program has."""
+        threads = threads or self.threads
+        if (workload, threads) not in self.kernels:
+            kernel = self._recorded(workload, threads) or schedules.build(workload, self.target, threads)
+            self.kernels[workload, threads] = kernel
+        return self.kernels[workload, threads]
 
-    def _recorded(self, workload: Workload) -> Kernel | None:
+    def _recorded(self, workload: Workload, threads: int) -> Kernel | None:
         """The kernel of the workload's tuning record; None if it has none that fits."""
-        decisions = self.records.decisions(workload, self.threads)
+        decisions = self.records.decisions(workload, threads)
         if decisions is None:
             return None
         try:
-            kernel = schedules.build(workload, self.target, self.threads, decisions)
+            kernel = schedules.build(workload, self.target, threads, decisions)
         except schedules.ScheduleError as error:
             self.refused.append(f"{describe(workload)}: {error}")
             return None

@@ -3,11 +3,19 @@
 `main(arena u8[], constants u8[], inputs..., outputs..., first i32, last i32)` calls, for every step i with
 first <= i < last, its kernel with pointers into these memories. Running a range of steps is how a
 network is profiled and inspected; running all of them costs no more than the branches.
+
+With several threads, a run is handed to TVM's pool once. Each of `threads` tasks walks through all steps: it
+calls the kernels that tasks share with its number, and those of the others that fall to it. After each it
+waits for the others at a barrier, unless what comes before and after falls to the first task alone:
+
+    launch { step 0 { for task in parallel(threads) { kernel(…, task) } barrier } step 1 { … } … }
+
+Where the pool has fewer threads, a thread takes several tasks, one after the other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
@@ -17,8 +25,11 @@ from tvm.ir import GlobalVar, IRModule
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
 
+from schedules.launch import barrier, launched
+from schedules.parallelism import share
+
 from ..placement import Address
-from .context import KernelCall
+from .context import Invocation, KernelCall, Phase
 
 ENTRY = "main"
 
@@ -37,6 +48,7 @@ def build_program(
     constant_bytes: int,
     inputs: Sequence[TensorType],
     outputs: Sequence[TensorType],
+    threads: int = 1,
 ) -> IRModule:
     """The kernels, each once, and `main`."""
     symbols: dict[str, GlobalVar] = {}
@@ -45,7 +57,9 @@ def build_program(
         if invocation.symbol not in symbols:
             symbols[invocation.symbol] = GlobalVar(invocation.symbol)
             functions[symbols[invocation.symbol]] = invocation.func
-    functions[GlobalVar(ENTRY)] = _entry(calls, symbols, arena_bytes, constant_bytes, inputs, outputs)
+    functions[GlobalVar(ENTRY)] = _entry(
+        calls, symbols, arena_bytes, constant_bytes, inputs, outputs, threads
+    )
     return IRModule(functions)
 
 
@@ -56,6 +70,7 @@ def _entry(
     constant_bytes: int,
     inputs: Sequence[TensorType],
     outputs: Sequence[TensorType],
+    threads: int,
 ) -> tirx.PrimFunc:
     with IRBuilder() as builder, T.prim_func(False, s_tir=True):
         T.func_name(ENTRY)
@@ -73,12 +88,42 @@ def _entry(
             tensor = (ins if address.region == "input" else outs)[address.index]
             return T.address_of(tensor[tuple(tirx.IntImm("int64", 0) for _ in tensor.shape)])
 
-        for number, call in enumerate(calls):
-            with T.If(tirx.all(first <= number, number < last)), T.Then():
-                for invocation in call.invocations:
-                    arguments = [pointer(address) for address in invocation.arguments]
-                    T.evaluate(tvm.ir.Call(symbols[invocation.symbol], arguments, ret_ty="int32"))
+        def invoke(invocation: Invocation, *task: Any) -> None:
+            arguments = [*map(pointer, invocation.arguments), *task]
+            T.evaluate(tvm.ir.Call(symbols[invocation.symbol], arguments, ret_ty="int32"))
+
+        with launched(threads):
+            steps = [call.phases for call in calls]
+            following = [phase for phases in steps for phase in phases][1:]
+            for number, phases in enumerate(steps):
+                with T.If(tirx.all(first <= number, number < last)), T.Then():
+                    for phase in phases:
+                        after = following.pop(0) if following else ()
+                        if threads == 1:
+                            for invocation in phase:
+                                invoke(invocation)
+                        else:
+                            with barrier(bool(after) and not _is_alone(phase, after)):
+                                _share(phase, threads, invoke)
     return builder.get()
+
+
+def _is_alone(*phases: Phase) -> bool:
+    """All falls to the first task."""
+    return all(len(phase) == 1 and phase[0].tasks == 1 for phase in phases)
+
+
+def _share(phase: Phase, threads: int, invoke: Callable[..., None]) -> None:
+    """Every task takes its part of the invocations that are shared, and its number of the others."""
+    whole = [invocation for invocation in phase if invocation.tasks == 1]
+    with T.parallel(0, threads) as task:
+        for invocation in phase:
+            if invocation.tasks > 1:
+                invoke(invocation, task)
+        for number in range(threads if whole else 0):
+            with T.If(tirx.EQ(task, tirx.IntImm("int32", number))), T.Then():
+                for index in share(number, len(whole), threads, threads - 1):
+                    invoke(whole[index])
 
 
 def _parameter(name: str, tensor: TensorType) -> Any:

@@ -1,0 +1,109 @@
+"""Programs of several threads: the same bits as one thread, every time, and only where threads pay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import tvm
+from tvm import relax
+
+from shiftc.runtime.threads import use_threads
+from tests.passes.modules import HOST, compiled, conv, entry_of, module, tensors
+from tvm_passes.canonicalize import canonicalize
+from tvm_passes.compiled import Compiled
+from tvm_passes.fuse import fuse
+from tvm_passes.lower import lower
+
+RANDOM = np.random.default_rng(3)
+RUNS = 200
+
+
+def weight(*shape: int) -> np.ndarray:
+    return (RANDOM.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))).astype("float32")
+
+
+def _network(emit, x):
+    """Winograd's, pointwise, depthwise and strided convolutions, pools, a matrix product, a softmax."""
+    relu = relax.op.nn.relu
+    x = emit(relu(emit(conv(x, WEIGHTS[0], 1))))
+    x = emit(relax.op.add(emit(conv(x, WEIGHTS[1], 1)), x))
+    y = emit(relu(emit(conv(x, WEIGHTS[2], 1, groups=64))))
+    y = emit(
+        relax.op.concat([emit(conv(y, WEIGHTS[3])), emit(relax.op.nn.max_pool2d(x, (3, 3), padding=1))], 1)
+    )
+    y = emit(relu(emit(conv(y, WEIGHTS[4], 1, strides=2))))
+    y = emit(relax.op.mean(y, [2, 3]))
+    return emit(relax.op.nn.softmax(emit(relax.op.matmul(y, relax.const(WEIGHTS[5])))))
+
+
+WEIGHTS = [
+    weight(*shape)
+    for shape in ((64, 3, 3, 3), (64, 64, 3, 3), (64, 1, 3, 3), (48, 64, 1, 1), (96, 112, 3, 3), (96, 70))
+]
+MODULE = module([(1, 3, 33, 31)], _network)
+
+
+@pytest.fixture(scope="module")
+def programs() -> dict[int, Compiled]:
+    return {threads: compiled(MODULE, threads=threads) for threads in (1, 2, 3, 4)}
+
+
+def _runner(
+    program: Compiled, seed: int = 0, threads: int | None = None, stepwise: bool = False
+) -> Callable[[], np.ndarray]:
+    """Runs the program over an arena of its own; the bits of its output."""
+    main = entry_of(program)
+    arena = tvm.runtime.tensor(np.zeros(program.arena_bytes, np.uint8))
+    inputs = [tvm.runtime.tensor(array) for array in tensors(MODULE, seed)]
+    result = tvm.runtime.tensor(np.full((1, 70), np.nan, np.float32))
+    constants, steps = tvm.runtime.tensor(program.constants), len(program.steps)
+
+    def run() -> np.ndarray:
+        use_threads(threads or program.threads)
+        for first in range(steps if stepwise else 1):
+            main(arena, constants, *inputs, result, first, first + 1 if stepwise else steps)
+        return np.array(result.numpy().view(np.int32))
+
+    return run
+
+
+@pytest.mark.parametrize("threads", [2, 3, 4])
+def test_the_same_bits_every_time(programs: dict[int, Compiled], threads: int) -> None:
+    assert programs[threads].threads == threads
+    assert "winograd_conv" in [step.kind for step in programs[threads].steps]
+    expected = _runner(programs[1])()
+    assert np.isfinite(expected.view(np.float32)).all()
+    run = _runner(programs[threads])
+    assert all(np.array_equal(run(), expected) for _ in range(RUNS))
+
+
+def test_two_programs_at_once(programs: dict[int, Compiled]) -> None:
+    def repeatedly(seed: int) -> bool:
+        expected, run = _runner(programs[1], seed)(), _runner(programs[2], seed)
+        return all(np.array_equal(run(), expected) for _ in range(RUNS))
+
+    with ThreadPoolExecutor(2) as pool:
+        assert all(pool.map(repeatedly, range(2)))
+
+
+def test_fewer_threads_than_tasks(programs: dict[int, Compiled]) -> None:
+    for threads in (1, 2, 3):
+        np.testing.assert_array_equal(_runner(programs[4], threads=threads)(), _runner(programs[1])())
+
+
+def test_single_steps_give_the_same_bits(programs: dict[int, Compiled]) -> None:
+    np.testing.assert_array_equal(_runner(programs[2], stepwise=True)(), _runner(programs[1])())
+
+
+def test_tiny_networks_take_one_thread() -> None:
+    mod = module([(1, 8, 6, 6)], lambda emit, x: emit(conv(x, weight(8, 8, 1, 1))))
+    assert compiled(mod, threads=2).threads == 1
+
+
+def test_one_thread_means_no_trace_of_tasks() -> None:
+    script = lower(fuse(canonicalize(MODULE)), HOST, 1, {}).module.script()
+    assert "parallel" not in script
+    assert "task" not in script

@@ -1,0 +1,34 @@
+"""Whether a program gains by several threads, modelled from what its steps compute and move."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from schedules.machine import MachineParameters
+from schedules.parallelism import HAND_OVER_CYCLES, LAUNCH_CYCLES
+
+from ..compiled import KernelRecord
+from .context import KernelCall
+
+_BYTES_PER_CYCLE = 16
+"""What a core moves between its second cache and its registers, reading and writing."""
+_WORTH = 0.9
+"""Share of one thread's cycles that must not be exceeded: the model is not that exact."""
+
+
+def threads_pay(calls: Sequence[KernelCall], threads: int, machine: MachineParameters) -> bool:
+    """Whether `calls`, lowered for several threads, are modelled to be faster than on one."""
+    alone = [_cycles(call.record, machine) for call in calls]
+    together = sum(
+        cycles / min(threads, _tasks(call)) + HAND_OVER_CYCLES
+        for call, cycles in zip(calls, alone, strict=True)
+    )
+    return LAUNCH_CYCLES + together <= _WORTH * sum(alone)
+
+
+def _tasks(call: KernelCall) -> int:
+    return max(sum(i.tasks for i in phase) for phase in call.phases)
+
+
+def _cycles(record: KernelRecord, machine: MachineParameters) -> float:
+    return record.macs / (machine.lanes * machine.fma_ports) + record.bytes / _BYTES_PER_CYCLE
