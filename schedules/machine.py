@@ -23,6 +23,8 @@ class MachineParameters:
     embeds_broadcast: a multiply-add can take one scalar from memory for all lanes (AVX-512).
     l1_bytes, l2_bytes: data caches of one core.
     cache_line:       bytes.
+    streams:          runs of memory that are written and read one after the other at once without slowing
+                      each other down: what prefetchers follow and buffers of stores combine.
     cores:            how many threads a schedule may count on.
     """
 
@@ -37,6 +39,7 @@ class MachineParameters:
     l1_bytes: int = 32 * 1024
     l2_bytes: int = 512 * 1024
     cache_line: int = 64
+    streams: int = 6
     cores: int = 1
 
     def for_lanes(self, lanes: int) -> MachineParameters:

@@ -130,6 +130,9 @@ def default_decisions(workload: IndexedConv, machine: MachineParameters, threads
     whole_tiles = workload.blocks // tile.blocks
     # Weights that the second cache cannot hold anyway stream past each tile of x, which it then keeps.
     panel = machine.l2_bytes // 2 // tile_bytes or whole_tiles
+    # Every block of a panel is a run of memory that is written, and read for each operand of its epilogue.
+    runs = tile.blocks * (1 + sum(op.access is not None for op in workload.epilogue))
+    panel = min(panel, max(1, machine.streams // runs))
     return {
         "pixel_tile": tile.pixels,
         "block_tile": tile.blocks,
