@@ -29,7 +29,7 @@ def test_every_package_is_listed() -> None:
         for package in PACKAGES
         for file in (ROOT / package).rglob("*.py")
     }
-    assert set(PROJECT["tool"]["setuptools"]["packages"]) == found
+    assert set(PROJECT["tool"]["setuptools"]["packages"]) == found | {"tuning_logs"}
 
 
 def test_one_version() -> None:
