@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import attrs
 import numpy as np
 import tvm
 from numpy.typing import NDArray
@@ -68,7 +69,7 @@ def build(
             f"{template.kind} takes a number of at least 1 for each of {', '.join(sorted(defaults))}; "
             f"got {dict(decisions)}"
         )
-    return template.schedule(workload, dict(decisions), machine)
+    return attrs.evolve(template.schedule(workload, dict(decisions), machine), threads=threads)
 
 
 def modelled_cycles(workload: IndexedConv, target: tvm.target.Target, threads: int = 1) -> float:

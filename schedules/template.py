@@ -36,6 +36,7 @@ class Kernel:
                 epilogue, `e{i}` (operand) with its tables `e{i}_rb` (per block) or `e{i}_rl` (per
                 channel) and `e{i}_rp` (per pixel).
     decisions:  the choices it was scheduled with.
+    threads:    of the program it was asked for; what its tuning records are found by, besides the workload.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Kernel:
     func: tirx.PrimFunc
     buffers: Mapping[str, tuple[str, int]]
     decisions: Decisions
+    threads: int = 1
 
     @property
     def parameters(self) -> tuple[str, ...]:

@@ -64,7 +64,6 @@ def tune_models(
     records = _records_of(folder, target)
     _write(folder, target, records)
     tasks = merge(task for model in options.models for task in _tasks(model, target, progress))
-    threads = options.models[0].threads
 
     def keep(space: Space, outcome: Outcome, number: int, total: int) -> None:
         if outcome.best is not None:
@@ -74,8 +73,7 @@ def tune_models(
         _write(folder, target, records)
         report(WorkloadReport(number, total, space.key.template, outcome))
 
-    followed = select(records.values(), target)
-    known = {w: decisions for (w, count), decisions in followed.by_workload.items() if count == threads}
+    known = select(records.values(), target).by_workload
     budget = Budget(options.trials, options.minutes, options.timeout)
     outcomes = tune(tasks, target, budget, keep, known, options.seed, progress)
     if outcomes and all(outcome.failure is not None for outcome in outcomes):
@@ -108,7 +106,7 @@ def _tasks(model: ModelOptions, target: Target, progress: Progress) -> list[Task
     imported = import_file(model)
     progress(f"lowering {model.model.name}")
     options = PipelineOptions(threads=model.threads, node_of_var=imported.node_of_var)
-    return tasks_of(lower_module(imported.module, target, options), model.threads)
+    return tasks_of(lower_module(imported.module, target, options))
 
 
 def _write(folder: Path, target: Target, records: dict[Key, Record]) -> None:

@@ -19,11 +19,11 @@ from .placement import Address
 _WEIGHTS = "k"
 
 
-def tasks_of(lowered: Lowered, threads: int) -> list[Task]:
+def tasks_of(lowered: Lowered) -> list[Task]:
     """One task for every workload of the program; operators without a template have none."""
     starts, size = _memory(lowered)
     return merge(
-        _task(lowered, invocation, threads, starts, size)
+        _task(lowered, invocation, starts, size)
         for call in lowered.calls
         for invocation in call.invocations
         if invocation.kernel is not None
@@ -49,7 +49,6 @@ def _bytes(tensor: TensorType) -> int:
 def _task(
     lowered: Lowered,
     invocation: Invocation,
-    threads: int,
     starts: dict[tuple[str, int], int],
     memory_bytes: int,
 ) -> Task:
@@ -64,7 +63,7 @@ def _task(
             constants[name] = _content(lowered.constants, address, dtype, extent)
     return Task(
         workload=kernel.workload,
-        threads=threads,
+        threads=kernel.threads,
         calls=1,
         constants=constants,
         memory=memory,

@@ -15,6 +15,7 @@ from schedules.workload import Workload
 class Task:
     """One distinct workload of the networks that are tuned.
 
+    threads:        of the program; its tasks share the kernel where that pays.
     calls:          how often a run of every network calls its kernel.
     constants:      contents of the arguments that lie in the network's constants, but for the weights, whose
                     order depends on the decisions: tables and vectors of the epilogue, by argument.

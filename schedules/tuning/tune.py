@@ -78,14 +78,14 @@ def tune(
     target: tvm.target.Target,
     budget: Budget,
     keep: Callable[[Space, Outcome, int, int], None],
-    known: Mapping[Workload, Decisions],
+    known: Mapping[tuple[Workload, int], Decisions],
     seed: int = 0,
     progress: Callable[[str], None] = lambda _: None,
 ) -> list[Outcome]:
     """Searches the tasks, those that take the networks longest first; each outcome goes to `keep` at once.
 
     keep:  called with the space, the outcome, which of how many it is.
-    known: decisions of earlier records: measured first, and kept only where they still win.
+    known: decisions of earlier records, by workload and threads: measured first, and kept only where they still win.
     """
     ends = None if budget.minutes is None else time.monotonic() + 60 * budget.minutes
     outcomes: list[Outcome] = []
@@ -107,7 +107,7 @@ def tune(
             now = time.monotonic()
             deadline = None if ends is None else now + max(0.0, ends - now) * start.share / left
             left = max(left - start.share, 1e-9)
-            found = known.get(start.task.workload)
+            found = known.get((start.task.workload, start.task.threads))
             outcomes.append(_search(start, measurer, limit, deadline, found, seed))
             keep(start.space, outcomes[-1], len(outcomes), len(tasks))
     return outcomes

@@ -47,7 +47,7 @@ def lowered() -> Lowered:
 
 @pytest.fixture(scope="module")
 def tasks(lowered: Lowered) -> list[Task]:
-    return tasks_of(lowered, 1)
+    return tasks_of(lowered)
 
 
 def _convolutions(tasks: list[Task]) -> list[Task]:
@@ -97,7 +97,7 @@ def test_operators_without_a_template_are_no_tasks() -> None:
     mod = module([(2, 3)], lambda emit, x: emit(relax.op.argmax(x, axis=1)))
     lowered = lower_module(mod, HOST, PipelineOptions())
     assert any(record.kind == "generic" for record in lowered.steps)
-    assert all(isinstance(task.workload, schedules.workload.Elementwise) for task in tasks_of(lowered, 1))
+    assert all(isinstance(task.workload, schedules.workload.Elementwise) for task in tasks_of(lowered))
 
 
 def _other_decisions(workload: IndexedConv) -> dict[str, int]:
@@ -137,6 +137,6 @@ def test_a_record_that_does_not_fit_gives_way_to_the_default(
 
 def test_compiling_reports_refused_records(tasks: list[Task]) -> None:
     mod = module([NETWORK_SHAPE], lambda emit, x: emit(relax.op.nn.conv2d(x, _weights(OUTPUTS, 0))))
-    (task,) = _convolutions(tasks_of(lower_module(mod, HOST, PipelineOptions()), 1))
+    (task,) = _convolutions(tasks_of(lower_module(mod, HOST, PipelineOptions())))
     records = Records({(task.workload, 1): {"colour": 1}})
     assert len(compile_module(mod, HOST, PipelineOptions(records=records)).refused_records) == 1

@@ -158,7 +158,7 @@ def test_time_runs_out(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_earlier_records_are_measured_first(monkeypatch: pytest.MonkeyPatch) -> None:
     measured = _with_gains(monkeypatch, lambda _: 1.0)
     known = {**Space.of(POINTWISE, TARGET, 1).default, "unroll": 1}
-    _tune(task_of(POINTWISE), known={POINTWISE: known})
+    _tune(task_of(POINTWISE), known={(POINTWISE, 1): known})
     assert measured[1][1] == known
 
 
