@@ -99,7 +99,7 @@ def measure(case: ConvolutionCase) -> list[Measurement]:
     chains = [_load(case, convolution, peers, cache_bytes) for convolution in case.convolutions]
     runnables = {name: run for chain in chains for name, run in chain.runnables.items()}
     with on_one_core(threads=1):
-        seconds = time_calmly({**runnables, _FMA_LOOP: loop.run}, _FMA_LOOP, case.rounds)
+        seconds = time_calmly({**runnables, _FMA_LOOP: loop.run}, case.rounds)
     peak = link_time(seconds[_FMA_LOOP], [0.0], loop.flops)
     times = {chain.convolution.kind: chain.times(seconds) for chain in chains}
     plain = times[case.convolutions[0].kind][OURS]

@@ -37,7 +37,8 @@ Milliseconds per call, float32: medians over turns, each a burst of warm calls, 
 process. Ratios say how many times faster shiftc is, by medians; "faster of two" is the ratio to the faster of
 onnxruntime and OpenVINO, by medians and by minima. "Of floor" compares with the network's multiply-adds at
 the FMA peak measured in the same turns; Winograd's form of 3x3 convolutions needs fewer and can exceed 100 %.
-Plain TVM gets few calls. Where medians and minima differ much, a neighbour was on the machine."""
+Plain TVM gets few calls. The arena is the workspace, in brackets how many times the least possible. Where
+medians and minima differ much, a neighbour was on the machine."""
 
 
 def faster_of_two(ratios: Mapping[str, float]) -> float | None:

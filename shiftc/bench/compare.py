@@ -61,7 +61,6 @@ def _compare(
     with on_one_core(threads):
         seconds = time_calmly(
             {**contestants.runnables, FMA_LOOP: loop.run},
-            FMA_LOOP,
             options.rounds,
             PAUSE_SECONDS if threads > 1 else 0.0,
             {peer.name: peer.seconds for peer in peers},
@@ -78,6 +77,7 @@ def _compare(
         floor=floor_of(_macs(manifest), loop.flops, seconds[FMA_LOOP], threads),
         macs=_macs(manifest),
         arena_bytes=manifest.arena_bytes,
+        arena_lower_bound_bytes=manifest.arena_lower_bound_bytes,
     )
 
 

@@ -58,7 +58,7 @@ class Timing:
 
 @attrs.frozen
 class Comparison:
-    """Everything measured at one thread count."""
+    """Everything measured at one thread count; the arena's lower bound is the most bytes alive at once."""
 
     threads: int
     ours: Timing
@@ -66,6 +66,7 @@ class Comparison:
     floor: Floor
     macs: int
     arena_bytes: int
+    arena_lower_bound_bytes: int
 
     @property
     def ratios(self) -> Mapping[str, float]:
@@ -84,6 +85,7 @@ class Comparison:
             "threads": self.threads,
             "macs": self.macs,
             "arena_bytes": self.arena_bytes,
+            "arena_lower_bound_bytes": self.arena_lower_bound_bytes,
             "runtimes": {timing.name: timing.as_json() for timing in (self.ours, *self.peers)},
             "ratios": dict(self.ratios),
             "ratios_of_minima": dict(self.ratios_of_minima),

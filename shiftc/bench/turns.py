@@ -80,27 +80,25 @@ def time_in_turns(
 
 def time_calmly(
     runnables: Mapping[str, Runnable],
-    gauge: str,
     rounds: int,
     pause: float = 0.0,
     budgets: Mapping[str, float] | None = None,
 ) -> dict[str, tuple[float, ...]]:
     """`time_in_turns`, up to three times, until the machine was calm; the calmest of them.
 
-    gauge: the runnable that says how calm it was, by how far its median is above its minimum. It should be
-           none of the contestants: choosing by it favours nobody.
+    Unrest is asked of all runnables together, so choosing by it favours none of them.
     """
     tries = []
     for _ in range(_TRIES):
         tries.append(time_in_turns(runnables, rounds, pause, budgets))
-        if unrest(tries[-1][gauge]) <= _CALM:
+        if unrest(tries[-1]) <= _CALM:
             break
-    return min(tries, key=lambda measured: unrest(measured[gauge]))
+    return min(tries, key=unrest)
 
 
-def unrest(seconds: Sequence[float]) -> float:
-    """How far the median is above the minimum, as a share of it."""
-    return statistics.median(seconds) / min(seconds) - 1
+def unrest(measured: Mapping[str, Sequence[float]]) -> float:
+    """How far medians are above minima, as a share of them: that of the middle one of all runnables."""
+    return statistics.median(statistics.median(times) / min(times) - 1 for times in measured.values())
 
 
 def _estimate(run: Runnable) -> float:

@@ -57,17 +57,21 @@ def test_a_runnable_has_a_budget_of_its_own() -> None:
 
 
 def test_the_calmest_of_three_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    tries = [{"gauge": (1.0, 2.0, 2.0)}, {"gauge": (1.0, 1.1, 1.2)}, {"gauge": (1.0, 1.3, 1.3)}]
+    tries = [{"a": (1.0, 2.0, 2.0)}, {"a": (1.0, 1.1, 1.2)}, {"a": (1.0, 1.3, 1.3)}]
     pending = list(tries)
     monkeypatch.setattr("shiftc.bench.turns.time_in_turns", lambda *_: pending.pop(0))
-    assert time_calmly({}, "gauge", rounds=3) is tries[1]
+    assert time_calmly({}, rounds=3) is tries[1]
     assert not pending
 
 
 def test_a_calm_machine_is_timed_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    pending = [{"gauge": (1.0, 1.01, 1.02)}]
+    pending = [{"a": (1.0, 1.01, 1.02)}]
     monkeypatch.setattr("shiftc.bench.turns.time_in_turns", lambda *_: pending.pop(0))
-    assert unrest(time_calmly({}, "gauge", rounds=3)["gauge"]) == pytest.approx(0.01)
+    assert unrest(time_calmly({}, rounds=3)) == pytest.approx(0.01)
+
+
+def test_unrest_is_that_of_all() -> None:
+    assert unrest({"a": [1.0, 9.0, 9.0], "b": [1.0, 1.1, 1.2], "c": [2.0]}) == pytest.approx(0.1)
 
 
 def test_relative_error() -> None:
@@ -92,7 +96,7 @@ def test_comparison() -> None:
     peer = Timing("peer", "2", (6e-3, 7e-3, 9e-3), wider=True)
     absent = Timing("absent", "3", failure="cannot")
     floor = Floor(10**9, median_peak=5e11, best_peak=1e12)
-    comparison = Comparison(2, ours, (peer, absent), floor, 5 * 10**8, 4096)
+    comparison = Comparison(2, ours, (peer, absent), floor, 5 * 10**8, 4096, 2048)
     assert comparison.ratios == {"peer": pytest.approx(7 / 3)}
     assert comparison.ratios_of_minima == {"peer": pytest.approx(3.0)}
     report = comparison.as_json()
