@@ -53,6 +53,7 @@ class Inspection:
             "flops": 2 * self.macs,
             "bytes": self.bytes,
             "arena_bytes": manifest["arena_bytes"],
+            "arena_lower_bound_bytes": manifest["arena_lower_bound_bytes"],
             "index_maps": manifest["index_maps"],
             "kernels": manifest["kernels"],
             "skipped_records": list(self.skipped_records),

@@ -87,6 +87,7 @@ class Manifest:
     cpu_features: features (LLVM's names) the processor must have.
     threads:      threads the program was scheduled for.
     arena_bytes:  size of the workspace, zeroed once per session.
+    arena_lower_bound_bytes: most bytes of tensors alive at once; no workspace is smaller.
     kernels:      one entry per step, in execution order.
     index_maps:   every index map found: nodes, channels, offsets, border, folded, reason.
     files:        SHA-256 of every other file of the artifact.
@@ -99,6 +100,7 @@ class Manifest:
     cpu_features: tuple[str, ...]
     threads: int
     arena_bytes: int
+    arena_lower_bound_bytes: int
     kernels: tuple[KernelEntry, ...]
     index_maps: tuple[Mapping[str, Any], ...]
     versions: Versions

@@ -12,7 +12,7 @@ import numpy as np
 from .anchor import Window
 from .array import Array
 from .geometry import Extent, Geometry, Halo
-from .placement import Blocked, BlockedMemory
+from .placement import ZERO_BASE, Blocked, BlockedMemory
 
 
 @attrs.frozen(eq=False)
@@ -88,7 +88,10 @@ class ChannelView:
         # of several clips, view and tensor have the same
         longer = self.plane[0] - self.extent.batch
         batch = (max(0, -int(low[0])), max(0, int(high[0]) + longer))
-        self.memory.require(Halo(batch, halos[0], halos[1]))
+        halo = Halo(batch, halos[0], halos[1])
+        self.memory.require(halo)
+        for tensor in self.tensors:
+            tensor.halo = tensor.halo.union(halo)
 
     def bases(self) -> Array:
         """Element offset of every channel, its displacement included: int64 [C]."""
@@ -101,7 +104,7 @@ class ChannelView:
         strides = np.array([g.batch_stride, g.row_stride, g.column_stride], np.int64)
         out[~zero] += self.offset[~zero] @ strides
         if zero.any():  # moved like a channel that is read: so its pixels, too, lie within the plane
-            out[zero] = self.memory.zero_base() + self._displacements()[0] @ strides
+            out[zero] = ZERO_BASE + self._displacements()[0] @ strides
         return out
 
     def _displacements(self) -> Array:

@@ -42,7 +42,8 @@ class Compiled:
     library is linked to one function
     `main(arena uint8[arena_bytes], constants uint8[...], inputs..., outputs..., first, last)`
     that runs the steps `first` to `last - 1`. The arena must be zeroed once before the first call and
-    then be left alone.
+    then be left alone. No placement of the tensors could make it smaller than its lower bound, the
+    most bytes of tensors alive at one step.
 
     threads:         how many share the steps: those asked for, or one where they do not pay.
     refused_records: tuning records that no longer fit their workload, with the reason.
@@ -51,6 +52,7 @@ class Compiled:
     library: ObjectCode
     constants: Array
     arena_bytes: int
+    arena_lower_bound_bytes: int
     steps: tuple[KernelRecord, ...]
     index_maps: tuple[IndexMapRecord, ...]
     pass_times: Mapping[str, float]

@@ -10,7 +10,7 @@ own: `offset(n) = (n // clip) * (before + clip + after) + before + n % clip`, in
 
 from __future__ import annotations
 
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import attrs
 import numpy as np
@@ -93,6 +93,28 @@ class Geometry:
     def _clip_size(self) -> int:
         """Batch elements one clip takes, halo included."""
         return self.extent.clip + sum(self.halo.batch)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int, int]:
+        """One plane as an array: (clips, batch of a clip, rows, columns, lanes), halos included."""
+        rows, columns = self.extent.rows + sum(self.halo.rows), self.extent.columns + sum(self.halo.columns)
+        return self.extent.clips, self._clip_size, rows, columns, self.extent.lanes
+
+    def within(self, reach: Halo) -> tuple[Any, ...]:
+        """The own elements and those of the halo that `reach` covers: an index into planes of `shape`."""
+        sizes = (self.extent.clip, self.extent.rows, self.extent.columns)
+        halos = (self.halo.batch, self.halo.rows, self.halo.columns)
+        reaches = (reach.batch, reach.rows, reach.columns)
+        axes = zip(sizes, halos, reaches, strict=True)
+        inner = (slice(h[0] - r[0], h[0] + size + r[1]) for size, h, r in axes)
+        return (..., slice(None), *inner, slice(None))
+
+    def around(self, reach: Halo) -> Array:
+        """Offsets of the pixels of the halo that `reach` covers, from a plane's start."""
+        covered = np.zeros(self.shape, bool)
+        covered[self.within(reach)] = True
+        covered[self.within(Halo())] = False
+        return np.flatnonzero(covered[..., 0]) * self.extent.lanes
 
     def offset(self, n: Array | int, y: Array | int, x: Array | int) -> Array:
         """Element offset of pixel (n, y, x) from its plane's start; coordinates may lie in the halo.

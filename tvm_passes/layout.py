@@ -60,7 +60,7 @@ class Planner:
             self._plan(node)
         for index, out in enumerate(self.graph.outputs):
             self.tensors.deliver(out, Address("output", index=index))
-        self.tensors.arena_bytes = place(self.tensors.steps, self.tensors.memories.values())
+        self.tensors.arena = place(self.tensors.steps, self.tensors.memories.values())
         return self.tensors
 
     def _plan(self, node: Node) -> None:

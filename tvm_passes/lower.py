@@ -6,7 +6,7 @@ Place: last. What comes out is no longer Relax: kernels over raw pointers and on
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 
 import attrs
@@ -27,6 +27,7 @@ from .lowering.context import Invocation, KernelCall, LoweringContext
 from .lowering.convolution import lower_convolution
 from .lowering.copies import (
     address_of,
+    lower_clear,
     lower_fill,
     lower_gather,
     lower_pack,
@@ -48,7 +49,7 @@ from .lowering.steps import (
 from .lowering.threads import threads_pay
 from .lowering.winograd import lower_winograd
 from .node import origin
-from .placement import Plain, Region
+from .placement import Blocked, Plain, Region
 from .relax_values import dtype_of, shape_of
 
 _STAGE_KINDS: dict[str, tuple[str, Callable[[LoweringContext, StageStep, KernelRecord], KernelCall]]] = {
@@ -74,6 +75,7 @@ class Lowered:
     module: IRModule
     constants: Array
     arena_bytes: int
+    arena_lower_bound_bytes: int
     calls: tuple[KernelCall, ...]
     inputs: tuple[TensorType, ...]
     outputs: tuple[TensorType, ...]
@@ -116,7 +118,12 @@ def _lower_for(
     machine = schedules.machine_of(target)
     planned = Planner(mod, machine.lanes, machine if winograd else None, threads).run()
     context = LoweringContext(target, threads, records)
-    lowered = [call for step in planned.steps if (call := _lower(context, step, node_of_var)) is not None]
+    cleared = planned.arena.cleared
+    lowered = [
+        call
+        for step in planned.steps
+        if (call := _lower(context, step, cleared.get(step, ()), node_of_var)) is not None
+    ]
     calls = [_join(list(same)) for _, same in groupby(lowered, key=_operators)]
     constants = context.pool.blob()
     graph = Graph.read(mod)
@@ -124,11 +131,12 @@ def _lower_for(
         tuple(TensorType(shape_of(v), dtype_of(v)) for v in values)
         for values in (graph.params, graph.outputs)
     )
-    module = build_program(calls, planned.arena_bytes, constants.size, inputs, outputs, threads)
+    module = build_program(calls, planned.arena.bytes, constants.size, inputs, outputs, threads)
     return Lowered(
         module,
         constants,
-        planned.arena_bytes,
+        planned.arena.bytes,
+        planned.arena.lower_bound,
         tuple(calls),
         inputs,
         outputs,
@@ -137,7 +145,9 @@ def _lower_for(
     )
 
 
-def _lower(context: LoweringContext, step: Step, node_of_var: Mapping[str, str]) -> KernelCall | None:
+def _lower(
+    context: LoweringContext, step: Step, cleared: Sequence[Blocked], node_of_var: Mapping[str, str]
+) -> KernelCall | None:
     call = _call(context, step, node_of_var)
     if call is None:
         return None
@@ -145,7 +155,9 @@ def _lower(context: LoweringContext, step: Step, node_of_var: Mapping[str, str])
     record = attrs.evolve(
         call.record, name=call.invocations[0].symbol, decisions="record" if followed else "default"
     )
-    return attrs.evolve(call, record=record)
+    first, *others = call.invocations
+    clearing = [lower_clear(context, tensor) for tensor in cleared]
+    return attrs.evolve(call, invocations=(first, *clearing, *others), record=record)
 
 
 def _operators(call: KernelCall) -> object:

@@ -160,6 +160,7 @@ def _compiled(
         library=library,
         constants=lowered.constants,
         arena_bytes=lowered.arena_bytes,
+        arena_lower_bound_bytes=lowered.arena_lower_bound_bytes,
         steps=lowered.steps,
         index_maps=tuple(_of_model(record, node_of_var) for record in report.index_maps),
         pass_times=times,

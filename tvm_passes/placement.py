@@ -10,6 +10,10 @@ import numpy as np
 from .array import Array
 from .geometry import Extent, Geometry, Halo
 
+ZERO_BASE = 0
+"""Element offset of the zeros that the arena begins with: a plane of every memory that needs one, or a cache
+line."""
+
 Region = Literal["arena", "constants", "input", "output"]
 
 
@@ -31,14 +35,17 @@ class Blocked:
     positions: int array [channels]; channel c lies in block `positions[c] // lanes`, lane
                `positions[c] % lanes`. Positions no channel takes hold values nobody reads.
     blocks:    channel blocks allocated.
+    halo:      how far outside its planes it is read.
+    base:      element offset of its first plane in the arena.
     """
 
     name: str
     extent: Extent
     positions: Array
     blocks: int
-    first_plane: int | None = None
     memory: BlockedMemory | None = None
+    halo: Halo = attrs.field(factory=Halo)
+    base: int | None = None
 
     @property
     def channels(self) -> int:
@@ -51,8 +58,8 @@ class Blocked:
 
     def block_base(self, block: Array | int) -> Array:
         """Element offset in the arena of a channel block's plane."""
-        assert self.memory is not None and self.first_plane is not None
-        return np.asarray(self.memory.base + (self.first_plane + np.asarray(block)) * self.geometry.plane)
+        assert self.base is not None
+        return np.asarray(self.base + np.asarray(block) * self.geometry.plane)
 
     def channel_base(self, position: Array | int) -> Array:
         """Element offset in the arena of a position's plane and lane."""
@@ -63,19 +70,14 @@ class Blocked:
 
 @attrs.define(eq=False)
 class BlockedMemory:
-    """The part of the arena that holds all tensors of one extent: an array of equal planes.
+    """What all tensors of one extent have in common: planes with the same halo, the union of their readers'.
 
-    Because planes are equal, a plane's halo stays zero whichever tensor lives in it.
-    base counts elements from the arena's start. needs_zeros asks for a plane that is never written;
-    it is `zero_plane`.
+    needs_zeros: some reader takes a plane of zeros from `ZERO_BASE`, which is never written.
     """
 
     extent: Extent
     halo: Halo = attrs.field(factory=Halo)
-    planes: int = 0
-    base: int = 0
     needs_zeros: bool = False
-    zero_plane: int = 0
 
     @property
     def geometry(self) -> Geometry:
@@ -84,10 +86,6 @@ class BlockedMemory:
     def require(self, halo: Halo) -> None:
         """Make sure that elements this far outside a plane can be read."""
         self.halo = self.halo.union(halo)
-
-    def zero_base(self) -> int:
-        """Element offset of the plane of zeros."""
-        return self.base + self.zero_plane * self.geometry.plane
 
 
 @attrs.define(eq=False)

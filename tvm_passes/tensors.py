@@ -20,6 +20,7 @@ from .lowering.steps import (
     Step,
     UnpackStep,
 )
+from .place import Arena
 from .placement import Address, Blocked, BlockedMemory, Plain, natural_positions
 from .relax_values import constant_of, dtype_of, shape_of
 from .stage import Read
@@ -40,7 +41,7 @@ class Tensors:
         self.borders: dict[Var, Border] = {}
         self.clips: dict[Var, int] = {}
         self.planar: set[Var] = set()
-        self.arena_bytes = 0
+        self.arena = Arena(0, 0, {})
         self._copies: dict[tuple[Blocked, Border, int], Blocked] = {}
         self._constants: dict[Expr, Plain] = {}
         self._pinned: set[Plain] = set()

@@ -3,13 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tvm_passes.arena import Lifetime, allocate
-
-
-def most_alive_at_once(lifetimes: list[Lifetime]) -> int:
-    """The largest sum of sizes at one step: no allocation can need less."""
-    steps = {t.first for t in lifetimes}
-    return max((sum(t.size for t in lifetimes if t.first <= s <= t.last) for s in steps), default=0)
+from tvm_passes.arena import Lifetime, allocate, most_alive_at_once
 
 
 lifetimes = st.builds(
@@ -59,3 +53,14 @@ def test_a_gap_is_used_again() -> None:
 def test_nothing_takes_no_memory() -> None:
     assert allocate([]) == ([], 0)
     assert most_alive_at_once([]) == 0
+
+
+def test_the_most_that_is_alive_is_found_where_nothing_begins_last() -> None:
+    tensors = [Lifetime(5, 0, 1), Lifetime(7, 1, 3), Lifetime(1, 2, 2), Lifetime(6, 3, 4)]
+    assert most_alive_at_once(tensors) == 13
+
+
+def test_breadth_first_where_size_first_leaves_a_hole() -> None:
+    """The largest tensor comes first by size, and those of the fullest step find its place taken."""
+    tensors = [Lifetime(2, 5, 6), Lifetime(2, 5, 5), Lifetime(2, 2, 5), Lifetime(3, 3, 3)]
+    assert allocate(tensors)[1] == most_alive_at_once(tensors) == 6

@@ -43,9 +43,8 @@ class Memory:
         """Lay the tensors out and write them: what a kernel finds."""
         memory = self.tensors.memory(Extent(BATCH, ROWS, COLUMNS, LANES))
         for index, tensor in enumerate(self.blocked):
-            tensor.first_plane = 2 * index
-        memory.zero_plane, memory.base = 2 * len(self.blocked), 64
-        arena = np.zeros(memory.base + (memory.zero_plane + 1) * memory.geometry.plane)
+            tensor.base = (1 + 2 * index) * memory.geometry.plane + 64
+        arena = np.zeros(64 + (1 + 2 * len(self.blocked)) * memory.geometry.plane)
         n, y, x = np.meshgrid(np.arange(BATCH), np.arange(ROWS), np.arange(COLUMNS), indexing="ij")
         pixels = memory.geometry.offset(n, y, x)
         for tensor, array in zip(self.blocked, self.arrays, strict=True):

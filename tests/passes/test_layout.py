@@ -171,8 +171,7 @@ def test_nothing_that_is_alive_shares_memory() -> None:
     def spaces(tensor: Blocked | Plain) -> tuple[int, int] | None:
         if isinstance(tensor, Blocked):
             plane = 4 * tensor.geometry.plane
-            assert tensor.first_plane is not None and tensor.memory is not None
-            start = 4 * tensor.memory.base + tensor.first_plane * plane
+            start = 4 * int(tensor.block_base(0))
             return start, start + tensor.blocks * plane
         if tensor.address is None or tensor.address.region != "arena":
             return None
@@ -180,7 +179,7 @@ def test_nothing_that_is_alive_shares_memory() -> None:
 
     placed = [(tensor, span, space) for tensor, span in alive.items() if (space := spaces(tensor))]
     for index, (_, span, space) in enumerate(placed):
-        assert ZERO_BYTES <= space[0] <= space[1] <= planned.arena_bytes
+        assert ZERO_BYTES <= space[0] <= space[1] <= planned.arena.bytes
         for _, other_span, other_space in placed[:index]:
             if overlaps((span[0], span[1] + 1), (other_span[0], other_span[1] + 1)):
                 assert not overlaps(space, other_space)

@@ -78,6 +78,7 @@ def tiny() -> Tiny:
         cpu_features=required_features(target),
         threads=1,
         arena_bytes=ARENA_BYTES,
+        arena_lower_bound_bytes=ARENA_BYTES,
         kernels=(
             KernelEntry("double", "elementwise", False, 0, 2 * ARENA_BYTES, "Mul_0"),
             KernelEntry("bias", "elementwise", False, 0, 2 * ARENA_BYTES, "Add_1"),

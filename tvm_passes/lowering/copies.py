@@ -5,6 +5,7 @@ All are `Elementwise` workloads without an epilogue: a copy through two address 
 
 from __future__ import annotations
 
+import attrs
 import numpy as np
 
 from schedules.workload import Elementwise
@@ -13,8 +14,8 @@ from ..anchor import Window
 from ..array import Array
 from ..compiled import KernelRecord
 from ..index_map import as_4d
-from ..placement import Address, Blocked, Plain
-from .context import ARENA, KernelCall, LoweringContext
+from ..placement import ZERO_BASE, Address, Blocked, Plain
+from .context import ARENA, Invocation, KernelCall, LoweringContext
 from .operands import lane_bases
 from .steps import FillStep, GatherStep, PackStep, RepackStep, UnpackStep
 
@@ -96,6 +97,23 @@ def lower_fill(context: LoweringContext, step: FillStep, record: KernelRecord) -
     workload = Elementwise(len(blocks), extent.lanes, len(reads))
     tables = {"xb": blocks, "xp": reads, "yo": blocks, "yp": writes}
     return _copy(context, workload, ARENA, ARENA, tables, record)
+
+
+def lower_clear(context: LoweringContext, tensor: Blocked) -> Invocation:
+    """Zeros in the halo that is read, where something else lay before: a copy of the arena's first zeros.
+
+    Who writes the tensor writes other elements, so it runs beside that kernel.
+    """
+    pixels = tensor.geometry.around(tensor.halo)
+    kernel = context.kernel(Elementwise(tensor.blocks, tensor.extent.lanes, len(pixels)))
+    tables = {
+        "xb": np.full(tensor.blocks, ZERO_BASE),
+        "xp": np.zeros(len(pixels)),
+        "yo": _blocks(tensor),
+        "yp": pixels,
+    }
+    arguments = {"x": ARENA, "y": ARENA, **{name: context.table(table) for name, table in tables.items()}}
+    return attrs.evolve(context.invoke(kernel, arguments), beside=True)
 
 
 def lower_gather(context: LoweringContext, step: GatherStep, record: KernelRecord) -> KernelCall:

@@ -137,7 +137,7 @@ def _block_bases(view: ChannelView, output: Blocked) -> Array | None:
         known = first.setdefault(int(block[channel]), channel)
         if not np.array_equal(key[known], key[channel]):
             return None
-    if any(tensor.first_plane is None for tensor in (*view.tensors, output)):
+    if any(tensor.base is None for tensor in (*view.tensors, output)):
         return np.zeros(0, np.int64)
     channel_bases = view.bases()
     bases = np.full(output.blocks, channel_bases[0] - position[0] % lanes, np.int64)
