@@ -5,7 +5,6 @@ from hypothesis import strategies as st
 
 from tvm_passes.arena import Lifetime, allocate, most_alive_at_once
 
-
 lifetimes = st.builds(
     lambda size, first, length: Lifetime(size, first, first + length),
     st.integers(0, 50),
