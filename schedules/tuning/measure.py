@@ -63,11 +63,15 @@ class Measurer:
         self._process = process
         self._seconds = seconds
         self._loaded: tuple[Task, int] | None = None
+        self._threads = 0
 
     def compare(
         self, task: Task, default: Decisions, candidate: Decisions, turns: int, check: bool = False
     ) -> Comparison:
         """Builds both and times them in turns; `check` also compares what they compute."""
+        if self._threads != task.threads:
+            self.fresh()
+            self._threads = task.threads
         if self._loaded != (task, self._process.generation) or not self._process.alive:
             self._process.call(_load, task, str(self._target), dict(default), seconds=self._seconds)
             self._loaded = (task, self._process.generation)
@@ -96,6 +100,8 @@ def _load(task: Task, target: str, default: Decisions) -> None:
     global _loaded
     if task.threads == 1:
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    # TVM's pool is made by the first kernel that is shared, and stays as it is.
+    os.environ |= {"TVM_NUM_THREADS": str(task.threads), "TVM_BIND_THREADS": "0"}
     parsed = tvm.target.Target(json.loads(target))
     _loaded = _Loaded(task, parsed, default, TimedKernel(task, parsed, default))
 

@@ -95,7 +95,7 @@ def _program(kernel: Kernel, task: Task, constants: _Constants) -> tvm.IRModule:
             for name, size in (("memory", task.memory_bytes), ("constants", constants.tensor.shape[0]))
         )
         first, last = T.arg("first", T.int32()), T.arg("last", T.int32())
-        with launched(kernel.tasks), T.serial(first, last) as call, barrier(kernel.tasks > 1):
+        with launched(task.threads), T.serial(first, last) as call:
 
             def pointer(name: str) -> Any:
                 if name in task.memory:
@@ -107,12 +107,21 @@ def _program(kernel: Kernel, task: Task, constants: _Constants) -> tvm.IRModule:
                 return T.address_of(tables[offset])
 
             arguments = [pointer(name) for name in kernel.parameters]
-            if kernel.tasks == 1:
-                T.evaluate(tvm.ir.Call(callee, arguments, ret_ty="int32"))
-            else:
-                with T.parallel(0, kernel.tasks) as number:
-                    T.evaluate(tvm.ir.Call(callee, [*arguments, number], ret_ty="int32"))
+            _call(callee, arguments, kernel.tasks, task.threads)
     return tvm.IRModule({callee: kernel.func, tvm.ir.GlobalVar("main"): builder.get()})
+
+
+def _call(callee: tvm.ir.GlobalVar, arguments: list[Any], tasks: int, threads: int) -> None:
+    """As in a program: all threads call a kernel that tasks share, the first any other; then they meet."""
+    if threads == 1:
+        T.evaluate(tvm.ir.Call(callee, arguments, ret_ty="int32"))
+        return
+    with barrier(), T.parallel(0, threads) as number:
+        if tasks > 1:
+            T.evaluate(tvm.ir.Call(callee, [*arguments, number], ret_ty="int32"))
+        else:
+            with T.If(tirx.EQ(number, tirx.IntImm("int32", 0))), T.Then():
+                T.evaluate(tvm.ir.Call(callee, arguments, ret_ty="int32"))
 
 
 def _memory(size: int) -> Bytes:

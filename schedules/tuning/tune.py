@@ -85,7 +85,7 @@ def tune(
     """Searches the tasks, those that take the networks longest first; each outcome goes to `keep` at once.
 
     keep:  called with the space, the outcome, which of how many it is.
-    known: decisions of earlier records, by workload and threads: measured first, and kept only where they still win.
+    known: decisions of earlier records, by workload and threads: measured first, kept where they still win.
     """
     ends = None if budget.minutes is None else time.monotonic() + 60 * budget.minutes
     outcomes: list[Outcome] = []

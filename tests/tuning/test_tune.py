@@ -11,6 +11,7 @@ import attrs
 import numpy as np
 import pytest
 
+import schedules
 from schedules.template import Decisions, ScheduleError
 from schedules.tuning import tune as tuning
 from schedules.tuning.measure import Comparison, Measurer
@@ -38,6 +39,15 @@ def test_candidates_are_timed_beside_the_default_and_checked(measurer: Measurer)
     comparison = measurer.compare(task, default, {**default, "unroll": 1}, turns=3, check=True)
     assert len(comparison.candidate) == len(comparison.default) == 3
     assert comparison.seconds > 0 and comparison.gain > 0
+
+
+def test_kernels_are_shared_by_the_threads_of_the_program(measurer: Measurer) -> None:
+    large = IndexedConv(64, 4, LANES, 400)
+    task = attrs.evolve(task_of(large), threads=2)
+    default = Space.of(large, TARGET, 2).default
+    assert schedules.build(large, TARGET, 2).tasks == 2
+    comparison = measurer.compare(task, default, {**default, "threads": 1}, turns=3, check=True)
+    assert comparison.gain > 0
 
 
 def test_refused_decisions_are_told_from_faults(measurer: Measurer) -> None:
