@@ -1,8 +1,8 @@
 """One form per operator: what later passes may rely on.
 
 Constants are computed, sums of many tensors are additions, linear layers are pointwise convolutions of
-planes, normalisations with fixed statistics and scales are in the weights, shifts are free of them, and
-operators that change nothing are gone.
+planes, normalizations are one operator over them or, with fixed statistics, in the weights like scales,
+shifts are free of them, and operators that change nothing are gone.
 """
 
 from __future__ import annotations
