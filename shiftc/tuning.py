@@ -63,7 +63,7 @@ def tune_models(
     folder = options.output or Path("tuning_logs") / machine_name(target)
     records = _records_of(folder, target)
     _write(folder, target, records)
-    tasks = merge(task for model in options.models for task in _tasks(model, target, progress))
+    tasks = merge(task for model in options.models for task in tasks_of_model(model, progress))
 
     def keep(space: Space, outcome: Outcome, number: int, total: int) -> None:
         if outcome.best is not None:
@@ -101,12 +101,13 @@ def _records_of(folder: Path, target: Target) -> dict[Key, Record]:
     return records
 
 
-def _tasks(model: ModelOptions, target: Target, progress: Progress) -> list[Task]:
+def tasks_of_model(model: ModelOptions, progress: Progress = silent) -> list[Task]:
+    """What there is to tune in a model. Raises what importing and compiling raise."""
     progress(f"importing {model.model.name}")
     imported = import_file(model)
     progress(f"lowering {model.model.name}")
     options = PipelineOptions(threads=model.threads, node_of_var=imported.node_of_var)
-    return tasks_of(lower_module(imported.module, target, options))
+    return tasks_of(lower_module(imported.module, parse_target(model.target), options))
 
 
 def _write(folder: Path, target: Target, records: dict[Key, Record]) -> None:

@@ -64,7 +64,7 @@ class Outcome:
 
 
 @attrs.frozen(eq=False)
-class _Start:
+class Start:
     """A task, its space, and what its default takes; `share` of the time of all tasks."""
 
     task: Task
@@ -91,7 +91,7 @@ def tune(
     outcomes: list[Outcome] = []
     with IsolatedProcess() as process:
         measurer = Measurer(target, process, budget.candidate_seconds)
-        starts, failures = _defaults(tasks, target, measurer, progress)
+        starts, failures = measured_defaults(tasks, target, measurer, progress)
         trials = budget.trials
         if trials is None and ends is None:
             trials = TRIALS_PER_WORKLOAD * len(starts)
@@ -113,9 +113,12 @@ def tune(
     return outcomes
 
 
-def _defaults(
-    tasks: Sequence[Task], target: tvm.target.Target, measurer: Measurer, progress: Callable[[str], None]
-) -> tuple[list[_Start], list[tuple[Space, Outcome]]]:
+def measured_defaults(
+    tasks: Sequence[Task],
+    target: tvm.target.Target,
+    measurer: Measurer,
+    progress: Callable[[str], None] = lambda _: None,
+) -> tuple[list[Start], list[tuple[Space, Outcome]]]:
     """Tasks with the time of their defaults, the largest share first, and those without."""
     measured: list[tuple[Task, Space, float]] = []
     failures: list[tuple[Space, Outcome]] = []
@@ -130,12 +133,12 @@ def _defaults(
             continue
         measured.append((task, space, seconds))
     total = sum(task.calls * seconds for task, _, seconds in measured)
-    starts = [_Start(task, space, s, task.calls * s / total) for task, space, s in measured]
+    starts = [Start(task, space, s, task.calls * s / total) for task, space, s in measured]
     return sorted(starts, key=lambda start: -start.share), failures
 
 
 def _search(
-    start: _Start,
+    start: Start,
     measurer: Measurer,
     limit: int | None,
     deadline: float | None,
