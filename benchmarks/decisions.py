@@ -1,13 +1,13 @@
 """How far the analytic defaults are from the best decisions that a search finds, for workloads of the zoo.
 
-    python -m benchmarks.decisions                                # thirty workloads, from all networks in turns
+    python -m benchmarks.decisions                              # thirty workloads, from all networks in turns
     python -m benchmarks.decisions --networks resnet50 --count 5
-    python -m benchmarks.decisions --budget 30                    # begin no search after half an hour
+    python -m benchmarks.decisions --budget 30                  # begin no search after half an hour
 
 Every network gives the workload that takes it longest, then every network its second, and so on; what was
 given already is passed over. A search starts at the default and measures `--trials` candidates; its best is
-confirmed as `shiftc tune` does, and counts as 1.00x where it does not beat the default by more than the noise.
-Writes one JSON file and one Markdown table per machine; results are on disk after every search.
+confirmed as `shiftc tune` does, and counts as 1.00x where it does not beat the default by more than the
+noise. Writes one JSON file and one Markdown table per machine; results are on disk after every search.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from schedules.tuning.process import IsolatedProcess
 from schedules.tuning.records import describe
 from schedules.tuning.task import Task
 from schedules.tuning.tune import Budget, Outcome, Start, measured_defaults, tune
+from schedules.workload import Workload
 from shiftc import zoo
 from shiftc.bench.machine import this_machine
 from shiftc.driver import write_zoo
@@ -92,7 +93,7 @@ def _measured(tasks: Sequence[Task], target: Target) -> list[Start]:
 
 def select(by_network: Mapping[str, Sequence[Start]], count: int) -> Iterator[tuple[str, Task]]:
     """Up to `count` workloads and whose they are, the longest of each network first; each workload once."""
-    seen = set()
+    seen: set[Workload] = set()
     for rank in range(max(map(len, by_network.values()), default=0)):
         for network, starts in by_network.items():
             if len(seen) == count:
@@ -129,8 +130,8 @@ def table(title: str, measurements: Sequence[Measurement]) -> str:
     lines = [f"# {title}", ""]
     if gains:
         lines += [
-            f"{len(gains)} workloads: the best decisions found are {median(gains):.3f}x as fast as the defaults in",
-            f"the median, {max(gains):.3f}x at worst.",
+            f"{len(gains)} workloads: the best decisions found are {median(gains):.3f}x as fast as the",
+            f"defaults in the median, {max(gains):.3f}x at worst.",
             "",
         ]
     lines += table_head(("network", "workload", "default µs", "best µs", "gain", "trials", "other decisions"))

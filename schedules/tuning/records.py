@@ -75,11 +75,18 @@ def machine_name(target: tvm.target.Target) -> str:
 
 
 def describe(workload: Workload) -> str:
-    """A workload in a few words: its sizes, and the steps of its epilogue."""
-    fields = attrs.asdict(workload, recurse=False)
-    sizes = [f"{name} {value}" for name, value in fields.items() if isinstance(value, int) and value != 1]
-    steps = [op.kind for op in workload.epilogue]
-    return ", ".join([*sizes, *(["+ " + " + ".join(steps)] if steps else [])])
+    """A workload in a few words: what makes it another than the simplest, and the steps of its epilogue."""
+    words = []
+    for name, value in attrs.asdict(workload, recurse=False).items():
+        if isinstance(value, str) and name != "dtype":
+            words.append(value)
+        elif isinstance(value, tuple) and name != "epilogue":
+            words.append(f"{len(value)} {name}")
+        elif isinstance(value, int) and value != 1:
+            words.append(f"{name} {value}")
+    if workload.epilogue:
+        words.append("+ " + " + ".join(op.kind for op in workload.epilogue))
+    return ", ".join(words)
 
 
 def _refusal(record: Record, target: tvm.target.Target) -> str | None:

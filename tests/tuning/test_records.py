@@ -21,9 +21,10 @@ from schedules.tuning.database import (
     read_database,
     write_records,
 )
-from schedules.tuning.records import load_records, machine_name, select
+from schedules.tuning.records import describe, load_records, machine_name, select
 from schedules.tuning.space import Space
-from tests.tuning.tasks import POINTWISE, TARGET, WORKLOADS
+from schedules.workload import Depthwise, Elementwise
+from tests.tuning.tasks import LANES, POINTWISE, TARGET, WORKLOADS
 
 CHOSEN = {"pixel_tile": 5, "block_tile": 1, "unroll": 2, "panel": 1}
 
@@ -145,3 +146,9 @@ def test_a_workload_that_no_longer_exists_is_skipped(tmp_path: Path, monkeypatch
     records = load_records(tmp_path, TARGET)
     assert len(records) == 0
     assert "IndexedConv" in records.skipped[0]
+
+
+def test_workloads_in_words() -> None:
+    assert describe(POINTWISE).endswith(f"blocks 3, lanes {LANES}, pixels 50, + add_vector + relu")
+    assert describe(Depthwise(2, 16, 30, (0, 16))) == "blocks 2, lanes 16, pixels 30, 2 taps"
+    assert describe(Elementwise(3, 16, 20)) == "blocks 3, lanes 16, pixels 20, block"
