@@ -21,6 +21,7 @@ def accumulate_in_registers(
     unroll: Sequence[int],
     tasks: int,
     near: Sequence[Loop] = (),
+    rounds: int = 1,
 ) -> None:
     """Compute block `reduce` tile by tile of block `store`, in vector registers.
 
@@ -28,6 +29,7 @@ def accumulate_in_registers(
                  loop, the lanes.
     unroll:      for each loop of the reduction, how many steps its body holds (a divisor of its extent).
     tasks, near: how many tasks share the outer loops, and which of these walk over pixels; see `share_loops`.
+    rounds:      how many times the body runs in a loop inside the first loop of the reduction (a divisor).
     """
     multiply_add, write = schedule.get_sblock(reduce), schedule.get_sblock(store)
     lanes = schedule.get_loops(write)[-1]
@@ -40,6 +42,8 @@ def accumulate_in_registers(
     *spatial, vector = loops[: len(loops) - len(unroll)][-schedule_rank(schedule, multiply_add) :]
     split = [schedule.split(loop, [None, factor]) for loop, factor in zip(reductions, unroll, strict=True)]
     rolled, unrolled = [pair[0] for pair in split], [pair[1] for pair in split]
+    if rounds > 1:
+        rolled[:1] = schedule.split(rolled[0], [None, rounds])
     # The last spatial loop, usually blocks, is innermost: one broadcast serves all of them.
     schedule.reorder(*rolled, *unrolled, *reversed(spatial), vector)
     for loop in (*unrolled, *spatial, *tile):

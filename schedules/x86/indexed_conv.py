@@ -12,12 +12,15 @@ Decisions:
     unroll:       steps of the reduction in the loop body; divides its length.
     panel:        how many block tiles share a sweep over the pixels. Their weights stay in the second
                   cache, and the tile of x stays in the first cache while it meets all of them.
+    x_tiles:      tiles of pixels on their way from memory, the one that is summed among them: what lies
+                  beyond the second cache is fetched `x_tiles - 1` tiles ahead.
     threads:      how many share the tiles of a region, if its work pays for handing it over.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import attrs
 import numpy as np
@@ -30,9 +33,11 @@ from schedules.applicability import refusal
 from schedules.emit import UNBOUNDED, Buffers, address, emit
 from schedules.machine import MachineParameters
 from schedules.parallelism import tasks_for
+from schedules.prefetch import begin_with
 from schedules.register_blocking import accumulate_in_registers
 from schedules.template import Decisions, Kernel, ScheduleError, kernel_of, largest_divisor, tiles
 from schedules.workload import IndexedConv, Workload
+from schedules.x86.pixels_ahead import Sweep, chunk_rounds, pixels_ahead
 from schedules.x86.register_tile import candidate_decisions, check_tile, default_decisions
 
 KIND = "indexed_conv"
@@ -97,12 +102,15 @@ def _emit_region(workload: IndexedConv, region: Region, buffers: Buffers) -> Non
         T.buffer_store(buffers["y"], value, [y])
 
 
-def _schedule_region(schedule: Schedule, region: Region, decisions: Decisions, tasks: int) -> None:
+def _schedule_region(
+    schedule: Schedule, region: Region, decisions: Decisions, rounds: int, tasks: int
+) -> tuple[int, int, int]:
+    """The extents of its outer loops: panels, pixel tiles, block tiles of a panel."""
     o, p, v = schedule.get_loops(schedule.get_sblock(f"store_{region.index}"))
-    _, blocks, block_tile = region.blocks
+    (_, blocks, block_tile), (_, pixels, pixel_tile) = region.blocks, region.pixels
     panel = largest_divisor(blocks // block_tile, decisions["panel"])
     o_panel, o_outer, o_inner = schedule.split(o, [None, panel, block_tile])
-    p_outer, p_inner = schedule.split(p, [None, region.pixels[2]])
+    p_outer, p_inner = schedule.split(p, [None, pixel_tile])
     outer = [o_panel, p_outer, o_outer]
     schedule.reorder(*outer, p_inner, o_inner, v)
     accumulate_in_registers(
@@ -115,14 +123,16 @@ def _schedule_region(schedule: Schedule, region: Region, decisions: Decisions, t
         tasks=tasks,
         # Several panels: their weights are many, and no task should read them all.
         near=[p_outer] if panel * block_tile == blocks else [],
+        rounds=rounds,
     )
+    return blocks // block_tile // panel, pixels // pixel_tile, panel
 
 
 class IndexedConvTemplate:
     """See the module's docstring. Weights: `pack_weights`. Source: Dukhan, arXiv 1907.02129."""
 
     kind = KIND
-    version = 1
+    version = 2
 
     def applies(self, workload: Workload, machine: MachineParameters) -> str | None:
         if isinstance(workload, IndexedConv) and workload.blocks % workload.tables:
@@ -156,15 +166,24 @@ class IndexedConvTemplate:
         }
         parts = list(regions(workload, decisions))
 
-        def body(buffers: Buffers) -> None:
+        buffers: dict[str, Any] = {}
+
+        def body(declared: Buffers) -> None:
+            buffers.update(declared)
             for region in parts:
                 _emit_region(workload, region, buffers)
 
         schedule = Schedule(emit(parameters, body))
         multiply_adds = blocks * pixels * lanes * workload.virtual_channels
         tasks = tasks_for(multiply_adds / (machine.lanes * machine.fma_ports), decisions["threads"])
-        for region in parts:
-            _schedule_region(schedule, region, decisions, tasks)
+        rounds = chunk_rounds(workload, decisions)
+        extents = [_schedule_region(schedule, region, decisions, rounds, tasks) for region in parts]
+        func = schedule.mod["main"]
+        if rounds > 1:
+            for region, extent in zip(parts, extents, strict=True):
+                sweep = Sweep.of(schedule, f"multiply_add_{region.index}_update", extent)
+                fetch = pixels_ahead(workload, decisions, region.blocks, region.pixels, sweep, buffers)
+                func = func if fetch is None else begin_with(func, sweep.chunk, fetch)
         shape = f"{workload.virtual_channels}x{blocks * lanes}x{pixels}"
         shape += f"_t{decisions['pixel_tile']}x{decisions['block_tile']}"
-        return kernel_of(KIND, shape, workload, decisions, schedule.mod["main"], parameters)
+        return kernel_of(KIND, shape, workload, decisions, func, parameters)

@@ -25,6 +25,8 @@ _STREAM_BYTES = 32
 """Bytes a cycle that weights beyond the first cache can arrive with."""
 _TRAFFIC_PENALTY = 0.1
 """Share of a step lost when weights from the second cache and scalars keep the loads as busy as that."""
+_FETCH_STEPS = 32
+"""Multiply-adds per pixel and line of x that hide fetching another line."""
 _REGION_PENALTY = 0.004
 """Share of the whole that a region's own code costs: to compile, to fetch, to predict."""
 _SMOOTHNESS = 8.0
@@ -138,8 +140,16 @@ def default_decisions(workload: IndexedConv, machine: MachineParameters, threads
         "block_tile": tile.blocks,
         "unroll": largest_divisor(workload.virtual_channels, _LARGEST_UNROLL),
         "panel": largest_divisor(whole_tiles, panel),
+        "x_tiles": _tiles_on_their_way(workload, tile, machine),
         "threads": threads,
     }
+
+
+def _tiles_on_their_way(workload: IndexedConv, tile: RegisterTile, machine: MachineParameters) -> int:
+    """Two where the second cache cannot hold x and there is arithmetic to hide the fetches in."""
+    beyond = workload.virtual_channels * workload.pixels * 4 > machine.l2_bytes
+    shared = workload.lanes * tile.weights >= _FETCH_STEPS and workload.tables == 1
+    return 2 if beyond and shared else 1
 
 
 def candidate_decisions(
@@ -152,6 +162,7 @@ def candidate_decisions(
         "block_tile": tuple(sorted({tile.blocks for tile in tiles_that_fit})),
         "unroll": divisors(workload.virtual_channels, _LARGEST_CANDIDATE_UNROLL),
         "panel": doublings(workload.blocks),
+        "x_tiles": (1, 2, 3),
         "threads": tuple(sorted({1, threads})),
     }
 

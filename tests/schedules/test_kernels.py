@@ -77,11 +77,36 @@ def test_indexed_conv_follows_decisions(
         "block_tile": block_tile,
         "unroll": unroll,
         "panel": panel,
+        "x_tiles": 1,
         "threads": 1,
     }
     workload = IndexedConv(24, 7, lanes_of(target), 23, 1, BIAS_RELU)
     assert schedules.build(workload, target, decisions=decisions).decisions == decisions
     check_indexed_conv(workload, target, decisions)
+
+
+@pytest.mark.parametrize(
+    ("tables", "block_tile", "panel", "x_tiles", "threads"),
+    [(1, 2, 1, 2, 1), (1, 1, 3, 3, 2), (3, 1, 3, 2, 1)],
+)
+def test_indexed_conv_fetches_later_pixels(
+    target: tvm.target.Target, tables: int, block_tile: int, panel: int, x_tiles: int, threads: int
+) -> None:
+    workload = IndexedConv(96, 6, lanes_of(target), 300, tables, BIAS_RELU)
+    decisions = {"pixel_tile": 4, "block_tile": block_tile, "unroll": 2, "panel": panel}
+    decisions |= {"x_tiles": x_tiles, "threads": threads}
+    assert "prefetch" in schedules.build(workload, target, decisions=decisions).func.script()
+    check_indexed_conv(workload, target, decisions)
+
+
+@pytest.mark.parametrize(("channels", "x_tiles", "pixels"), [(96, 1, 23), (90, 2, 23), (96, 2, 4)])
+def test_nothing_is_fetched_ahead_of_nothing(
+    target: tvm.target.Target, channels: int, x_tiles: int, pixels: int
+) -> None:
+    """Not if it is not decided, not for parts of channel blocks, not without a later tile."""
+    decisions = {"pixel_tile": 4, "block_tile": 1, "unroll": 2, "panel": 1, "x_tiles": x_tiles, "threads": 1}
+    kernel = schedules.build(IndexedConv(channels, 2, lanes_of(target), pixels), target, decisions=decisions)
+    assert "prefetch" not in kernel.func.script()
 
 
 def test_indexed_conv_in_threads(target: tvm.target.Target) -> None:
