@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from benchmarks.markdown import percent, row, table_head, times
+from benchmarks.networks import EXPORTED
 from benchmarks.results_file import Measurement
 from shiftc.bench.contestants import OURS
 
@@ -15,20 +16,23 @@ RIVALS = ("onnxruntime", "openvino")
 """The peers whose faster one counts."""
 
 _HEAD = ("network", "shiftc", "min", "of floor", "by min", "arena, KiB", *PEERS, "faster of two", "by minima")
+_RATIOS = ("ratios", "ratios_of_minima")
+_SCALING = "of 1 thread"
 
 
-def table(title: str, names: Sequence[str], measurements: Iterable[Measurement]) -> str:
-    """A table for every batch, thread count and kind of 3 × 3 convolution; networks in the order of
-    `names`."""
+def table(title: str, names: Sequence[str], measurements: Sequence[Measurement]) -> str:
+    """A table for every batch, thread count and kind of 3 × 3 convolution; networks ordered as `names`."""
     rank = {name: index for index, name in enumerate(names)}
+    alone = {_model(m): m for m in measurements if m["threads"] == 1}
     groups: dict[tuple[int, int, bool], list[Measurement]] = {}
     for m in sorted(measurements, key=lambda m: rank.get(m["network"], len(rank))):
         groups.setdefault((m["batch"], m["threads"], m["winograd"]), []).append(m)
     lines = [f"# {title}", "", _LEGEND]
     for (batch, threads, winograd), group in sorted(groups.items(), key=lambda item: _order(item[0])):
         lines += ["", f"## Batch {batch}, {_threads(threads)}{'' if winograd else ', no Winograd'}", ""]
-        lines += [*table_head(_HEAD), *map(_network, group), _means(group)]
-        lines += _wider(group)
+        lines += table_head(_HEAD if threads == 1 else (*_HEAD, _SCALING))
+        lines += [row(_network(m) + _scaling(m, alone)) for m in group]
+        lines += [*_means(group), *_wider(group)]
     return "\n".join([*lines, "", *_versions(measurements)]) + "\n"
 
 
@@ -46,10 +50,10 @@ def faster_of_two(ratios: Mapping[str, float]) -> float | None:
     return min((ratios[name] for name in RIVALS if name in ratios), default=None)
 
 
-def geometric_mean(values: Iterable[float]) -> float:
-    """exp of the mean logarithm; NaN of nothing."""
+def geometric_mean(values: Iterable[float]) -> float | None:
+    """exp of the mean logarithm; None of nothing."""
     logarithms = [math.log(value) for value in values]
-    return math.exp(sum(logarithms) / len(logarithms)) if logarithms else math.nan
+    return math.exp(sum(logarithms) / len(logarithms)) if logarithms else None
 
 
 def _order(group: tuple[int, int, bool]) -> tuple[int, int, bool]:
@@ -61,13 +65,27 @@ def _threads(count: int) -> str:
     return "1 thread" if count == 1 else f"{count} threads"
 
 
-def _network(m: Measurement) -> str:
+def _model(m: Measurement) -> tuple[str, int, bool]:
+    return m["network"], m["batch"], m["winograd"]
+
+
+def _scaling(m: Measurement, alone: Mapping[tuple[str, int, bool], Measurement]) -> list[str]:
+    """How many times faster than ours on one thread."""
+    if m["threads"] == 1:
+        return []
+    single = alone.get(_model(m))
+    if single is None:
+        return [""]
+    return [times(single["runtimes"][OURS]["median_ms"] / m["runtimes"][OURS]["median_ms"])]
+
+
+def _network(m: Measurement) -> list[str]:
     runtimes = m["runtimes"]
     ours = runtimes[OURS]
     cells = [m["network"], f"{ours['median_ms']:.3f}", f"{ours['min_ms']:.3f}", percent(m["of_floor"])]
     cells += [percent(m["of_floor_min"]), _arena(m)]
     cells += [_peer(runtimes.get(name, {}), m["ratios"].get(name)) for name in PEERS]
-    return row([*cells, *(times(faster_of_two(m[key])) for key in ("ratios", "ratios_of_minima"))])
+    return [*cells, *(times(faster_of_two(m[key])) for key in _RATIOS)]
 
 
 def _arena(m: Measurement) -> str:
@@ -84,13 +102,19 @@ def _peer(runtime: Mapping[str, Any], ratio: float | None) -> str:
     return f"{runtime['median_ms']:.3f} ({times(ratio)})"
 
 
-def _means(group: Sequence[Measurement]) -> str:
-    """The last row: geometric means of the ratios."""
-    means = []
-    for key in ("ratios", "ratios_of_minima"):
-        found = [ratio for m in group if (ratio := faster_of_two(m[key])) is not None]
-        means.append(times(geometric_mean(found) if found else None))
-    return row(["geometric mean", *[""] * (len(_HEAD) - 3), *means])
+def _means(group: Sequence[Measurement]) -> list[str]:
+    """The last rows: geometric means of the ratios, over the zoo and over what exporters wrote."""
+    rows = []
+    for exported, what in ((False, "the zoo"), (True, "exported models")):
+        part = [m for m in group if m["network"].startswith(EXPORTED) is exported]
+        means = [geometric_mean(_known(faster_of_two(m[key]) for m in part)) for key in _RATIOS]
+        if part:
+            rows.append(row([f"geometric mean, {what}", *[""] * (len(_HEAD) - 3), *map(times, means)]))
+    return rows
+
+
+def _known(values: Iterable[float | None]) -> list[float]:
+    return [value for value in values if value is not None]
 
 
 def _wider(group: Sequence[Measurement]) -> list[str]:

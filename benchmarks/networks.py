@@ -21,6 +21,9 @@ from shiftc.options import BenchOptions, ModelOptions, PassOptions
 KEY = ("network", "batch", "threads", "winograd")
 
 CORPUS = Path(__file__).parent.parent / "tests" / "models"
+EXPORTED = "exported/"
+"""What names of the corpus begin with."""
+
 CORPUS_EXPORTER = "dynamo"
 CORPUS_MACS = 1_000_000
 """Smaller models of the corpus are over before a call of Python's is."""
@@ -68,9 +71,7 @@ def corpus_networks() -> tuple[Network, ...]:
         macs = zoo.count(model).macs
         if macs >= CORPUS_MACS:
             batch = None if shapes else model.graph.input[0].type.tensor_type.shape.dim[0].dim_value
-            network = Network(
-                f"exported/{entry['model']}", CORPUS / entry["file"], tuple(shapes.items()), batch
-            )
+            network = Network(EXPORTED + entry["model"], CORPUS / entry["file"], tuple(shapes.items()), batch)
             found.append((macs, network))
     return tuple(network for _, network in sorted(found, key=lambda pair: -pair[0]))
 

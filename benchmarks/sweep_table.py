@@ -12,19 +12,8 @@ from benchmarks.network_table import RIVALS, faster_of_two, geometric_mean
 from benchmarks.results_file import Measurement
 from shiftc.bench.contestants import OURS
 
-_HEAD = (
-    "channels",
-    "plane",
-    "groups",
-    "us",
-    "GFLOP/s",
-    "of peak",
-    "by min",
-    "in L2",
-    *RIVALS,
-    "of plain",
-    "by min",
-)
+_HEAD = ("channels", "plane", "groups", "us", "GFLOP/s", "of peak", "by min", "in L2", *RIVALS)
+_BESIDE_PLAIN = {"times_of_plain": "of plain", "times_of_plain_min": "by min"}
 
 _MANY_CHANNELS = 64
 
@@ -40,7 +29,8 @@ def table(title: str, measurements: Sequence[Measurement]) -> str:
             )
             if group:
                 heading = f"## {kind}" + ("" if winograd else ", no Winograd")
-                lines += ["", heading, "", *table_head(_HEAD), *map(_convolution, group)]
+                head = (*_HEAD, *_BESIDE_PLAIN.values()) if kind == SHIFTED else _HEAD
+                lines += ["", heading, "", *table_head(head), *map(_convolution, group)]
                 lines += ["", *(f"- {line}" for line in summary(kind, group))]
     return "\n".join(lines) + "\n"
 
@@ -60,7 +50,7 @@ def summary(kind: str, group: Sequence[Measurement]) -> list[str]:
     ratios = _known(faster_of_two(m["ratios"]) for m in group)
     if ratios:
         lines.append(
-            f"Faster of two: geometric mean {geometric_mean(ratios):.2f}x, least {min(ratios):.2f}x."
+            f"Faster of two: geometric mean {times(geometric_mean(ratios))}, least {times(min(ratios))}."
         )
     if kind == SHIFTED:
         lines += _beside_plain(group)
@@ -96,7 +86,9 @@ def _convolution(m: Measurement) -> str:
     cells = [str(m["channels"]), str(m["plane"]), str(m["groups"]), f"{ours['us']:.1f}", _gflops(ours)]
     cells += [percent(m["of_peak"]), percent(m["of_peak_min"]), "yes" if m["in_l2"] else ""]
     cells += [_peer(m, name) for name in RIVALS]
-    return row([*cells, _three_digits(m.get("times_of_plain")), _three_digits(m.get("times_of_plain_min"))])
+    if m["kind"] == SHIFTED:
+        cells += [_three_digits(m.get(key)) for key in _BESIDE_PLAIN]
+    return row(cells)
 
 
 def _gflops(time: dict[str, Any]) -> str:

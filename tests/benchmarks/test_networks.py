@@ -97,8 +97,30 @@ def test_table() -> None:
     assert rows[1].startswith(
         "| b | 2.000 | 1.000 | 50% | 100% | 2 | 3.000 (1.50x) | failed |  | 1.50x | 1.25x"
     )
+    assert rows[2].startswith("| geometric mean, the zoo |")
     assert rows[2].endswith("| 3.00x | 1.25x |")
     assert text.splitlines()[-1] == "onnxruntime 1, openvino 2 and 3, shiftc 1"
+
+
+def test_exported_models_have_a_mean_of_their_own() -> None:
+    ratios = {"a": 2.0, "exported/b": 3.0, "c": 8.0}
+    measurements = [_measurement(name, ratios={"onnxruntime": ratio}) for name, ratio in ratios.items()]
+    rows = [line for line in table("T", list(ratios), measurements).splitlines() if "geometric" in line]
+    assert [row.split(" | ")[0] for row in rows] == [
+        "| geometric mean, the zoo",
+        "| geometric mean, exported models",
+    ]
+    assert [row.split(" | ")[-2] for row in rows] == ["4.00x", "3.00x"]
+
+
+def test_threads_are_compared_with_one() -> None:
+    two = _measurement("a", threads=2)
+    two["runtimes"]["shiftc"] = two["runtimes"]["shiftc"] | {"median_ms": 1.25}
+    text = table("T", ["a", "b"], [two, _measurement("a"), _measurement("b", threads=2)])
+    single, double = text.split("## Batch 1, 2 threads")
+    assert "of 1 thread" not in single.split("## Batch 1, 1 thread")[1]
+    assert next(line for line in double.splitlines() if line.startswith("| a")).endswith("| 1.60x |")
+    assert next(line for line in double.splitlines() if line.startswith("| b")).endswith("|  |")
 
 
 def test_table_says_who_was_not_held_to_the_target() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.roofline import main
 from benchmarks.roofline_data import Point, Roofs, points_of, read_sizes
 from benchmarks.roofline_plot import draw
 from schedules.bandwidth import measure_read_bandwidth
@@ -53,6 +54,18 @@ def test_plot(tmp_path: Path) -> None:
     assert len(text) < 300_000
     for words in ("A network", "indexed_conv, 80% of the time", "memory, 10 GB/s", "100 GFLOP/s measured"):
         assert words in text
+
+
+def test_a_network_is_drawn(tmp_path: Path) -> None:
+    assert main(["exported/conv3x3", "--results", str(tmp_path)]) == 0
+    (path,) = tmp_path.glob("*-roofline-exported-conv3x3.svg")
+    assert "exported/conv3x3" in path.read_text()
+
+
+def test_unknown_network(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["lenet"])
+    assert "no network is called lenet" in capsys.readouterr().err
 
 
 def test_caches_are_read_from_the_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
