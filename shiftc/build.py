@@ -96,6 +96,7 @@ def _manifest(model: ModelOptions, target: Any, imported: ImportedModel, compile
         threads=compiled.threads,
         arena_bytes=int(compiled.arena_bytes),
         arena_lower_bound_bytes=int(compiled.arena_lower_bound_bytes),
+        pruned_macs=compiled.pruned_macs,
         kernels=tuple(map(_kernel, compiled.steps)),
         index_maps=tuple(map(_index_map, compiled.index_maps)),
         versions=Versions.installed(),

@@ -22,7 +22,7 @@ class Inspection:
 
     @property
     def macs(self) -> int:
-        """Multiply-adds of the whole network."""
+        """Multiply-adds that the program does."""
         return sum(kernel.macs for kernel in self.manifest.kernels)
 
     @property
@@ -50,6 +50,7 @@ class Inspection:
             "threads": manifest["threads"],
             "versions": manifest["versions"],
             "macs": self.macs,
+            "pruned_macs": manifest["pruned_macs"],
             "flops": 2 * self.macs,
             "bytes": self.bytes,
             "arena_bytes": manifest["arena_bytes"],

@@ -88,6 +88,7 @@ class Manifest:
     threads:      threads the program was scheduled for.
     arena_bytes:  size of the workspace, zeroed once per session.
     arena_lower_bound_bytes: most bytes of tensors alive at once; no workspace is smaller.
+    pruned_macs:  multiply-adds of the model that the program leaves out, since nobody reads their results.
     kernels:      one entry per step, in execution order.
     index_maps:   every index map found: nodes, channels, offsets, border, folded, reason.
     files:        SHA-256 of every other file of the artifact.
@@ -101,11 +102,17 @@ class Manifest:
     threads: int
     arena_bytes: int
     arena_lower_bound_bytes: int
+    pruned_macs: int
     kernels: tuple[KernelEntry, ...]
     index_maps: tuple[Mapping[str, Any], ...]
     versions: Versions
     files: Mapping[str, str] = attrs.field(factory=dict)
     format: int = FORMAT
+
+    @property
+    def model_macs(self) -> int:
+        """Multiply-adds of the model, of which the kernels do all but the pruned ones."""
+        return self.pruned_macs + sum(kernel.macs for kernel in self.kernels)
 
     def to_json(self) -> str:
         """The manifest as it stands in the file."""

@@ -46,6 +46,7 @@ class Compiled:
     then be left alone. No placement of the tensors could make it smaller than its lower bound, the
     most bytes of tensors alive at one step.
 
+    pruned_macs:     multiply-adds of the model that are left out, since nobody reads their results.
     threads:         how many share the steps: those asked for, or one where they do not pay.
     refused_records: tuning records that no longer fit their workload, with the reason.
     """
@@ -57,5 +58,6 @@ class Compiled:
     steps: tuple[KernelRecord, ...]
     index_maps: tuple[IndexMapRecord, ...]
     pass_times: Mapping[str, float]
+    pruned_macs: int
     threads: int
     refused_records: tuple[str, ...] = ()

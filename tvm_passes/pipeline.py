@@ -123,7 +123,7 @@ def _lowered(
         "recognize": lambda m: recognize(m, report),
         "commute": commute,
         "absorb-strides": lambda m: absorb_strides(m, report),
-        "prune": prune,
+        "prune": lambda m: prune(m, report),
         "compose": lambda m: compose(m, report),
         "separate": lambda m: separate(m, report),
         "fuse": fuse,
@@ -164,6 +164,7 @@ def _compiled(
         steps=lowered.steps,
         index_maps=tuple(_of_model(record, node_of_var) for record in report.index_maps),
         pass_times=times,
+        pruned_macs=report.pruned_macs,
         threads=lowered.threads,
         refused_records=lowered.refused_records,
     )

@@ -26,6 +26,7 @@ from .graph import Graph, Node
 from .index_map import IndexMap, Shape
 from .piece import ChannelMap, Piece
 from .relax_values import constant_of, shape_of
+from .report import Report
 from .uses import Uses
 
 _WORTH_SAVING = 0.25
@@ -50,15 +51,25 @@ class Pruned:
     strides: tuple[int, int]
     classes: Mapping[Start, list[int]]
 
+    @property
+    def saved_macs(self) -> int:
+        """Multiply-adds that are not done any more."""
+        outputs, inputs = self.linear.weight.shape[:2]
+        batch, _, rows, columns = shape_of(self.linear.node.var)
+        pixels = batch * rows * columns
+        read = sum(map(len, self.classes.values())) * pixels // math.prod(self.strides)
+        return int(inputs * (outputs * pixels - read))
 
-def prune(mod: IRModule) -> IRModule:
-    """Compute only what `main`'s strided index maps read of pointwise convolutions."""
+
+def prune(mod: IRModule, report: Report) -> IRModule:
+    """Compute only what `main`'s strided index maps read of pointwise convolutions; report the savings."""
     graph = Graph.read(mod)
     for node in [n for n in graph.nodes if n.op == "index_map"]:
         for source in dict.fromkeys(node.variables):
             pruned = refuse(Uses(graph), node, source)
             if not isinstance(pruned, str):
                 _rewrite(graph, node, source, pruned)
+                report.pruned_macs += pruned.saved_macs
     graph.remove_dead()
     return graph.write(mod)
 

@@ -31,9 +31,13 @@ class IndexMapRecord:
 
 @attrs.define
 class Report:
-    """The mutable record that one compilation carries through its passes."""
+    """The mutable record that one compilation carries through its passes.
+
+    pruned_macs: multiply-adds of the model whose results nobody reads, left out.
+    """
 
     index_maps: list[IndexMapRecord] = attrs.field(factory=list)
+    pruned_macs: int = 0
 
     def index_map(self, variable: str) -> IndexMapRecord | None:
         """The record of the index map with this variable."""

@@ -19,7 +19,6 @@ from shiftc.bench.pinning import on_one_core
 from shiftc.bench.report import BenchReport, Comparison, Timing
 from shiftc.bench.turns import time_calmly
 from shiftc.build import build_program
-from shiftc.manifest import Manifest
 from shiftc.options import BenchOptions
 from shiftc.progress import Progress, silent
 from shiftc.target import parse_target
@@ -74,8 +73,8 @@ def _compare(
         threads=threads,
         ours=timing(OURS, __version__),
         peers=tuple(timing(peer.name, peer.version, peer.name not in held) for peer in peers),
-        floor=floor_of(_macs(manifest), loop.flops, seconds[FMA_LOOP], threads),
-        macs=_macs(manifest),
+        floor=floor_of(manifest.model_macs, loop.flops, seconds[FMA_LOOP], threads),
+        macs=manifest.model_macs,
         arena_bytes=manifest.arena_bytes,
         arena_lower_bound_bytes=manifest.arena_lower_bound_bytes,
     )
@@ -87,7 +86,3 @@ def _timing(
     if name in contestants.failures:
         return Timing(name, version, wider=wider, failure=contestants.failures[name])
     return Timing(name, version, seconds, contestants.error(name), wider)
-
-
-def _macs(manifest: Manifest) -> int:
-    return sum(kernel.macs for kernel in manifest.kernels)

@@ -54,9 +54,16 @@ def summary(inspection: Inspection) -> str:
         f"{len(inspection.manifest.index_maps)} index maps found, {len(inspection.folded)} folded, "
         f"{len(inspection.refused)} refused; {len(kernels)} kernels, "
         f"{moving} of them only move data (the layout of inputs and outputs aside); "
-        f"{quantity(2 * inspection.macs)}FLOPs, {quantity(inspection.bytes)}B moved; "
+        f"{quantity(2 * inspection.macs)}FLOPs{_pruned(inspection)}, {quantity(inspection.bytes)}B moved; "
         f"workspace {quantity(inspection.manifest.arena_bytes)}B, "
         f"at least {quantity(inspection.manifest.arena_lower_bound_bytes)}B are alive at once"
+    )
+
+
+def _pruned(inspection: Inspection) -> str:
+    left_out = inspection.manifest.pruned_macs
+    return (
+        f" ({quantity(2 * left_out)} of the model's left out: nobody reads their results)" if left_out else ""
     )
 
 

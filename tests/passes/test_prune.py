@@ -20,6 +20,7 @@ from tvm_passes.absorb_strides import every
 from tvm_passes.graph import Graph
 from tvm_passes.index_map import IndexMap
 from tvm_passes.prune import prune, refuse
+from tvm_passes.report import Report
 from tvm_passes.uses import Uses
 from tvm_passes.verify import verify_same
 
@@ -34,6 +35,10 @@ def convolutions(mod):
     """Shapes of the results of `main`'s convolutions."""
     nodes = Graph.read(mod).nodes
     return [tuple(int(d) for d in n.var.ty.shape) for n in nodes if n.op == "relax.nn.conv2d"]
+
+
+def pruned(mod):
+    return prune(mod, Report())
 
 
 def strided(index_map=STRIDED, function=op.nn.relu, weight=W):
@@ -54,8 +59,8 @@ def test_every_class_is_computed_at_its_pixels() -> None:
     # of every class, in units of two pixels
     SHIFTS = [[(0, 0), (0, -1)], [(0, 0)], [(0, 0)], [(-1, 0)]]
     before = module([SHAPE], strided())
-    assert_same(prune(before), module([SHAPE], after))
-    assert verify_same(before, prune(before)) is None
+    assert_same(pruned(before), module([SHAPE], after))
+    assert verify_same(before, pruned(before)) is None
 
 
 @pytest.mark.parametrize("strides", [(2, 2), (3, 1), (1, 2), (3, 4)])
@@ -63,7 +68,7 @@ def test_every_class_is_computed_at_its_pixels() -> None:
 def test_any_stride_and_border(strides, border) -> None:
     index_map = every(SHAPE, strides).compose([moved(OFFSETS, SHAPE, border)])
     before = module([SHAPE], strided(index_map))
-    after = prune(before)
+    after = pruned(before)
     assert verify_same(before, after) is None
     if border != "edge":  # a repeated edge is read at stride 0 besides
         planes = {(h, w) for _, _, h, w in convolutions(after)}
@@ -86,8 +91,8 @@ def test_constants_of_the_chain_are_cut_to_the_class() -> None:
         return emit(through(STRIDED, y))
 
     before = module([SHAPE], body)
-    assert len(convolutions(prune(before))) == 4
-    assert verify_same(before, prune(before)) is None
+    assert len(convolutions(pruned(before))) == 4
+    assert verify_same(before, pruned(before)) is None
 
 
 def test_other_sources_of_the_map_stay() -> None:
@@ -98,7 +103,7 @@ def test_other_sources_of_the_map_stay() -> None:
         return emit(through(index_map, emit(op.nn.relu(emit(conv(x, W)))), y))
 
     before = module([SHAPE, SHAPE], body)
-    after = prune(before)
+    after = pruned(before)
     assert convolutions(after) == [(2, 5, 3, 4)]
     assert verify_same(before, after) is None
 
@@ -106,8 +111,8 @@ def test_other_sources_of_the_map_stay() -> None:
 def test_channels_nobody_reads_are_not_computed() -> None:
     index_map = every((2, 3, 6, 8), (2, 2)).compose([gathered([SHAPE], [(0, 1), (0, 3), (0, 1)])])
     before = module([SHAPE], strided(index_map))
-    assert convolutions(prune(before)) == [(2, 2, 3, 4)]
-    assert verify_same(before, prune(before)) is None
+    assert convolutions(pruned(before)) == [(2, 2, 3, 4)]
+    assert verify_same(before, pruned(before)) is None
 
 
 REFUSALS = {
@@ -137,7 +142,7 @@ def test_refusals(reason) -> None:
     graph = Graph.read(mod)
     node = graph.nodes[-1]
     assert refuse(Uses(graph), node, node.variables[0]) == reason
-    assert_same(prune(mod), mod)
+    assert_same(pruned(mod), mod)
 
 
 def test_a_source_with_other_readers_stays_whole() -> None:
@@ -149,7 +154,7 @@ def test_a_source_with_other_readers_stays_whole() -> None:
     graph = Graph.read(mod)
     node = next(n for n in graph.nodes if n.op == "index_map")
     assert str(refuse(Uses(graph), node, node.variables[0])).endswith("has other readers")
-    assert_same(prune(mod), mod)
+    assert_same(pruned(mod), mod)
 
 
 def test_a_plane_that_the_stride_does_not_divide() -> None:
@@ -184,4 +189,5 @@ def test_a_strided_unit_of_shiftnet_has_a_quarter_of_the_multiply_adds_and_no_co
     compiled = check_compiled(module([shape], body), verify_passes=True)
     stages = [step for step in compiled.steps if step.kind == "indexed_conv"]
     assert [step.macs for step in stages] == [36 * 16 * 8 * 8 // 4, 16 * 36 * 4 * 4]
+    assert compiled.pruned_macs == 36 * 16 * 8 * 8 * 3 // 4
     assert not [step for step in compiled.steps if step.kind == "movement"]

@@ -79,6 +79,7 @@ def tiny() -> Tiny:
         threads=1,
         arena_bytes=ARENA_BYTES,
         arena_lower_bound_bytes=ARENA_BYTES,
+        pruned_macs=0,
         kernels=(
             KernelEntry("double", "elementwise", False, 0, 2 * ARENA_BYTES, "Mul_0"),
             KernelEntry("bias", "elementwise", False, 0, 2 * ARENA_BYTES, "Add_1"),
