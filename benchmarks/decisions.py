@@ -66,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
     for network, task in select(by_network, chosen.count):
         if ends is not None and time.monotonic() > ends:
             break
-        (outcome,) = tune([task], target, Budget(chosen.trials), lambda *_: None, {}, chosen.seed)
+        (outcome,) = tune([[task]], target, Budget(chosen.trials), lambda *_: None, {}, chosen.seed)
         measurement = measurement_of(network, task, outcome)
         print(
             f"{network}: {measurement['kind']} {measurement['workload']}: {times(outcome.gain)}", flush=True
@@ -87,7 +87,7 @@ def _tasks(network: str, target: str, threads: int) -> list[Task]:
 
 def _measured(tasks: Sequence[Task], target: Target) -> list[Start]:
     with IsolatedProcess() as process:
-        starts, _ = measured_defaults(tasks, target, Measurer(target, process, Budget().candidate_seconds))
+        starts, _ = measured_defaults([tasks], target, Measurer(target, process, Budget().candidate_seconds))
     return starts
 
 

@@ -14,7 +14,7 @@ from schedules.registry import TEMPLATES
 from schedules.tuning.database import Record, is_database, read_database, write_records
 from schedules.tuning.records import machine_key, machine_name, select
 from schedules.tuning.space import Key, Space
-from schedules.tuning.task import Task, merge
+from schedules.tuning.task import Task
 from schedules.tuning.tune import Budget, Outcome, tune
 from shiftc.bench.machine import this_machine
 from shiftc.build import import_file
@@ -63,7 +63,7 @@ def tune_models(
     folder = options.output or Path("tuning_logs") / machine_name(target)
     records = _records_of(folder, target)
     _write(folder, target, records)
-    tasks = merge(task for model in options.models for task in tasks_of_model(model, progress))
+    networks = [tasks_of_model(model, progress) for model in options.models]
 
     def keep(space: Space, outcome: Outcome, number: int, total: int) -> None:
         if outcome.best is not None:
@@ -75,7 +75,7 @@ def tune_models(
 
     known = select(records.values(), target).by_workload
     budget = Budget(options.trials, options.minutes, options.timeout)
-    outcomes = tune(tasks, target, budget, keep, known, options.seed, progress)
+    outcomes = tune(networks, target, budget, keep, known, options.seed, progress)
     if outcomes and all(outcome.failure is not None for outcome in outcomes):
         raise TuningFailedError(f"no kernel can be measured here: {outcomes[0].failure}")
     return TuneReport(folder, tuple(outcomes), len(records))

@@ -34,8 +34,10 @@ class Search:
         self._remaining = itertools.product(*map(range, self._sizes))
 
     def report(self, decisions: Decisions, cost: float) -> None:
-        """Tells what a proposal, or the default, costs. What failed is not reported."""
-        self._costs[self._choice(decisions)] = cost
+        """Tells what decisions cost, proposed or not. What failed is not reported."""
+        choice = self._choice(decisions)
+        self._costs[choice] = cost
+        self._seen.add(choice)
 
     def propose(self) -> Decisions | None:
         """The next combination; None when all have been proposed."""

@@ -1,4 +1,8 @@
-"""The search: every default is measured, the budget shared out by time, what beats its default is kept."""
+"""The search: every default is measured, the budget shared out by time, what beats its default is kept.
+
+A workload's share is the part of a network's time that its calls take, on average over the networks: a small
+network counts as much as a large one.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ from schedules.tuning.measure import Comparison, Measurer
 from schedules.tuning.process import CallError, IsolatedProcess
 from schedules.tuning.search import Search
 from schedules.tuning.space import Space
-from schedules.tuning.task import Task
+from schedules.tuning.task import Task, merge
 from schedules.workload import Workload
 
 TRIALS_PER_WORKLOAD = 32
@@ -21,13 +25,16 @@ TRIALS_PER_WORKLOAD = 32
 
 _FEWEST_TRIALS = 4
 _NEGLIGIBLE = 1e-3
-"""Share of the time below which a workload is not searched."""
+"""Part of one network's time below which a workload is not searched."""
 _MARGIN = 0.02
 """By how much a record must beat the default."""
 _TURNS, _FINAL_TURNS = 11, 41
 _FINALISTS = 3
 _PATIENCE = 64
 """Trials without a better candidate after which a workload is left."""
+
+
+_Key = tuple[Workload, int]
 
 
 @attrs.frozen
@@ -65,7 +72,7 @@ class Outcome:
 
 @attrs.frozen(eq=False)
 class Start:
-    """A task, its space, and what its default takes; `share` of the time of all tasks."""
+    """A task, its space, and what its default takes; its share of the budget."""
 
     task: Task
     space: Space
@@ -74,15 +81,15 @@ class Start:
 
 
 def tune(
-    tasks: Sequence[Task],
+    networks: Sequence[Sequence[Task]],
     target: tvm.target.Target,
     budget: Budget,
     keep: Callable[[Space, Outcome, int, int], None],
-    known: Mapping[tuple[Workload, int], Decisions],
+    known: Mapping[_Key, Decisions],
     seed: int = 0,
     progress: Callable[[str], None] = lambda _: None,
 ) -> list[Outcome]:
-    """Searches the tasks, those that take the networks longest first; each outcome goes to `keep` at once.
+    """Searches the networks' tasks, the largest shares first; each outcome goes to `keep` at once.
 
     keep:  called with the space, the outcome, which of how many it is.
     known: decisions of earlier records, by workload and threads: measured first, kept where they still win.
@@ -91,35 +98,37 @@ def tune(
     outcomes: list[Outcome] = []
     with IsolatedProcess() as process:
         measurer = Measurer(target, process, budget.candidate_seconds)
-        starts, failures = measured_defaults(tasks, target, measurer, progress)
+        starts, failures = measured_defaults(networks, target, measurer, progress)
+        total = len(starts) + len(failures)
         trials = budget.trials
         if trials is None and ends is None:
             trials = TRIALS_PER_WORKLOAD * len(starts)
         for space, outcome in failures:
             outcomes.append(outcome)
-            keep(space, outcome, len(outcomes), len(tasks))
+            keep(space, outcome, len(outcomes), total)
         left = 1.0
         for start in starts:
-            progress(f"{len(outcomes) + 1} of {len(tasks)} workloads")
+            progress(f"{len(outcomes) + 1} of {total} workloads")
             limit = None if trials is None else max(_FEWEST_TRIALS, round(trials * start.share))
-            if start.share < _NEGLIGIBLE:
+            if start.share < _NEGLIGIBLE / len(networks):
                 limit = 0
             now = time.monotonic()
             deadline = None if ends is None else now + max(0.0, ends - now) * start.share / left
             left = max(left - start.share, 1e-9)
-            found = known.get((start.task.workload, start.task.threads))
+            found = known.get(_key(start.task))
             outcomes.append(_search(start, measurer, limit, deadline, found, seed))
-            keep(start.space, outcomes[-1], len(outcomes), len(tasks))
+            keep(start.space, outcomes[-1], len(outcomes), total)
     return outcomes
 
 
 def measured_defaults(
-    tasks: Sequence[Task],
+    networks: Sequence[Sequence[Task]],
     target: tvm.target.Target,
     measurer: Measurer,
     progress: Callable[[str], None] = lambda _: None,
 ) -> tuple[list[Start], list[tuple[Space, Outcome]]]:
-    """Tasks with the time of their defaults, the largest share first, and those without."""
+    """The distinct tasks with the time of their defaults, the largest share first; and those without."""
+    tasks = merge(task for network in networks for task in network)
     measured: list[tuple[Task, Space, float]] = []
     failures: list[tuple[Space, Outcome]] = []
     for number, task in enumerate(tasks, 1):
@@ -132,9 +141,23 @@ def measured_defaults(
             failures.append((space, outcome))
             continue
         measured.append((task, space, seconds))
-    total = sum(task.calls * seconds for task, _, seconds in measured)
-    starts = [Start(task, space, s, task.calls * s / total) for task, space, s in measured]
+    shares = _shares(networks, {_key(task): seconds for task, _, seconds in measured})
+    starts = [Start(task, space, seconds, shares[_key(task)]) for task, space, seconds in measured]
     return sorted(starts, key=lambda start: -start.share), failures
+
+
+def _shares(networks: Sequence[Sequence[Task]], seconds: Mapping[_Key, float]) -> dict[_Key, float]:
+    """The part of a network's time that each workload takes, on average; 1 in all."""
+    shares = dict.fromkeys(seconds, 0.0)
+    for network in networks:
+        times = {_key(task): task.calls * seconds[_key(task)] for task in network if _key(task) in seconds}
+        for key, time_of_network in times.items():
+            shares[key] += time_of_network / sum(times.values()) / len(networks)
+    return shares
+
+
+def _key(task: Task) -> _Key:
+    return task.workload, task.threads
 
 
 def _search(

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 import shiftc
+from schedules.registry import TEMPLATES
 from schedules.tuning.database import Record, read_database, write_records
+from schedules.tuning.records import machine_name
 from schedules.tuning.space import Space
-from schedules.tuning.task import Task
+from schedules.tuning.task import Task, merge
 from schedules.tuning.tune import Outcome
 from schedules.workload import IndexedConv
 from shiftc.cli import main
@@ -40,8 +42,8 @@ def _found(space: Space) -> dict[str, int]:
 def _search(*, interrupted: bool = False, failure: str | None = None) -> Callable[..., list[Outcome]]:
     """A search that finds something for every convolution without measuring."""
 
-    def tune(tasks: list[Task], target: Any, _budget: Any, keep: Any, *_: Any) -> list[Outcome]:
-        outcomes = []
+    def tune(networks: list[list[Task]], target: Any, _budget: Any, keep: Any, *_: Any) -> list[Outcome]:
+        outcomes, tasks = [], merge(task for tasks in networks for task in tasks)
         for number, task in enumerate(tasks, 1):
             space = Space.of(task.workload, target, task.threads)
             best = _found(space) if isinstance(task.workload, IndexedConv) and not failure else None
@@ -72,7 +74,7 @@ def test_tuning_for_real(model: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     assert f"of {len(lines)} workloads" in total
     meta = json.loads((folder / "meta.json").read_text())
     assert meta["target"]["mcpu"] == HOST.attrs["mcpu"]
-    assert meta["templates"]["indexed_conv"] == 1
+    assert meta["templates"] == {template.kind: template.version for template in TEMPLATES}
     assert meta["versions"]["shiftc"] == shiftc.__version__
     assert meta["records"] == len(read_database(folder).records)
 
@@ -236,5 +238,6 @@ def test_shipped_records_are_found_and_whole() -> None:
     for folder in (path for path in SHIPPED_RECORDS.iterdir() if path.is_dir()):
         contents = read_database(folder)
         assert contents.records and not contents.obsolete
-        records = find_records(SHIPPED_RECORDS, contents.records[0].target)
-        assert len(records) > 0 and records.skipped == ()
+        assert {machine_name(record.target) for record in contents.records} == {folder.name}
+        find_records(SHIPPED_RECORDS, contents.records[0].target)
+        assert json.loads((folder / "meta.json").read_text())["records"] == len(contents.records)

@@ -85,7 +85,7 @@ def test_crashes_and_timeouts_cost_their_candidates_only(monkeypatch: pytest.Mon
     assert space.default["unroll"] == 4
     monkeypatch.setattr(tuning, "Measurer", _Unreliable)
     monkeypatch.setattr(tuning.Space, "of", lambda *_: few)
-    (outcome,) = tune([task_of(POINTWISE)], TARGET, Budget(trials=10), _ignore, {})
+    (outcome,) = tune([[task_of(POINTWISE)]], TARGET, Budget(trials=10), _ignore, {})
     assert (outcome.trials, outcome.failed) == (1, 2)
     assert outcome.failure is None
 
@@ -118,7 +118,7 @@ def _with_gains(monkeypatch: pytest.MonkeyPatch, gain: Gain, confirmed: Gain | N
 
 
 def _tune(*tasks: Task, trials: int = 40, known: Any = None) -> list[Outcome]:
-    return tune(tasks, TARGET, Budget(trials=trials), _ignore, known or {})
+    return tune([tasks], TARGET, Budget(trials=trials), _ignore, known or {})
 
 
 def test_the_best_is_found_and_confirmed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,6 +154,19 @@ def test_trials_go_where_the_time_goes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [outcome.trials for outcome in outcomes] == [40, 10]
 
 
+def test_small_networks_count_as_much_as_large_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    _with_gains(monkeypatch, lambda _: 1.0)
+    networks = [[task_of(POINTWISE)], [task_of(LARGER, calls=1000)]]
+    outcomes = tune(networks, TARGET, Budget(trials=40), _ignore, {})
+    assert [outcome.trials for outcome in outcomes] == [20, 20]
+
+
+def test_workloads_that_take_no_time_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    _with_gains(monkeypatch, lambda _: 1.0)
+    outcomes = _tune(task_of(POINTWISE), task_of(LARGER, calls=1000), trials=20_000)
+    assert [outcome.trials for outcome in outcomes] == [tuning._PATIENCE, 0]
+
+
 def test_a_search_without_success_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     _with_gains(monkeypatch, lambda _: 1.0)
     assert _tune(task_of(POINTWISE), trials=10_000)[0].trials == tuning._PATIENCE
@@ -161,7 +174,7 @@ def test_a_search_without_success_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_time_runs_out(monkeypatch: pytest.MonkeyPatch) -> None:
     _with_gains(monkeypatch, lambda _: 1.0)
-    (outcome,) = tune([task_of(POINTWISE)], TARGET, Budget(minutes=1e-9), _ignore, {})
+    (outcome,) = tune([[task_of(POINTWISE)]], TARGET, Budget(minutes=1e-9), _ignore, {})
     assert outcome.trials == 0 and outcome.failure is None
 
 
