@@ -78,6 +78,22 @@ def test_an_input_channels_last_becomes_planes() -> None:
     check(module([NHWC], before), module([NHWC], after))
 
 
+@pytest.mark.parametrize("shape", [NHWC, TOKENS])
+def test_a_residual_reads_the_same_planes(shape: tuple[int, ...]) -> None:
+    """A block of an MLP over an input channels last: it is permuted once."""
+
+    def body(emit, x):
+        y = emit(op.nn.layer_norm(x, const(GAMMA), const(BETA), [-1], EPSILON))
+        return emit(op.add(emit(op.matmul(y, const(values(6, 6)))), x))
+
+    mod = module([shape], body)
+    result = rewritten(mod)
+    names = operators(result)
+    assert names[names.index("layer_norm") :][:5] == ["layer_norm", "multiply", "add", "conv2d", "add"]
+    assert names.count("permute_dims") == 2
+    assert verify_same(mod, result) is None
+
+
 def test_tokens_become_planes() -> None:
     def before(emit, x):
         return spelled_out(emit, x, [2])

@@ -68,7 +68,9 @@ def _on_planes(
     if len(shape) not in (3, 4) or normalization.axes != (len(shape) - 1,) or normalization.kind == "softmax":
         return None  # a softmax of something else than channels is that of an attention, between products
     rows, columns = shape[1:3] if len(shape) == 4 else views.size_of_tokens(*shape[:2])
-    return planes_of(graph, node, data, (shape[0], shape[-1], rows, columns), last=True), "channels"
+    view = planes_of(graph, node, data, (shape[0], shape[-1], rows, columns), last=True)
+    views.note(data, view)  # whoever reads the data beside, a residual say, reads the same planes
+    return view, "channels"
 
 
 def _scope(view: PlaneView, labels: Array) -> Scope | None:
