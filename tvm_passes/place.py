@@ -13,13 +13,16 @@ import attrs
 
 from .arena import Lifetime, allocate, most_alive_at_once
 from .halo_zeros import lost_halos
-from .lowering.steps import Step
+from .lowering.steps import Step, Tensor
+from .overwrite import overwritten
 from .placement import Address, Blocked, BlockedMemory, Plain
 
 ZERO_BYTES = 64
 """The arena starts with at least a cache line of zeros: what gathers read where a map reads nothing."""
 
-Spans = Mapping[Blocked | Plain, tuple[int, int]]
+Spans = Mapping[Tensor, tuple[int, int]]
+Shared = tuple[list[Tensor], tuple[int, int]]
+"""Tensors at one place, and from when to when it is taken."""
 
 
 @attrs.frozen(eq=False)
@@ -29,32 +32,37 @@ class Arena:
     bytes:       its size.
     lower_bound: the largest sum of bytes of tensors that are alive at one step, halos, unused lanes and
                  alignment left out: what no placement can go below.
-    cleared:     by step, the tensors whose halos it zeroes before it writes them.
+    cleared:     by step, the tensors whose halos it zeroes while it writes them.
+    overwritten: by result, the operand that it is written over; the two count as one tensor.
     """
 
     bytes: int
     lower_bound: int
-    cleared: Mapping[Step, Sequence[Blocked]]
+    cleared: Mapping[Step, Sequence[Blocked]] = attrs.field(factory=dict)
+    overwritten: Mapping[Blocked, Blocked] = attrs.field(factory=dict)
 
 
 def place(steps: Sequence[Step], memories: Iterable[BlockedMemory]) -> Arena:
     """Place all tensors that the steps touch and that are neither inputs, outputs nor constants."""
     spans = {tensor: span for tensor, span in lifespans(steps).items() if _wants_a_place(tensor)}
-    zeros = max([ZERO_BYTES, *(4 * m.geometry.plane for m in memories if m.needs_zeros)])
-    start = _aligned(zeros)
-    offsets, size = allocate([Lifetime(_aligned(_bytes(t)), *span) for t, span in spans.items()], ZERO_BYTES)
-    for tensor, offset in zip(spans, offsets, strict=True):
-        if isinstance(tensor, Blocked):
-            tensor.base = (start + offset) // 4
-        else:
-            tensor.address = Address("arena", start + offset)
+    over = overwritten(steps, spans)
+    shared = _shared(spans, over)
+    start = _aligned(max([ZERO_BYTES, *(4 * m.geometry.plane for m in memories if m.needs_zeros)]))
+    sizes = [Lifetime(_aligned(_bytes(members[0])), *span) for members, span in shared]
+    offsets, size = allocate(sizes, ZERO_BYTES)
+    for (members, _), offset in zip(shared, offsets, strict=True):
+        for tensor in members:
+            if isinstance(tensor, Blocked):
+                tensor.base = (start + offset) // 4
+            else:
+                tensor.address = Address("arena", start + offset)
     cleared = lost_halos(steps, {tensor: first for tensor, (first, _) in spans.items()}, start + size)
-    return Arena(start + size, lower_bound(spans), cleared)
+    return Arena(start + size, _lower_bound(shared), cleared, over)
 
 
-def lifespans(steps: Sequence[Step]) -> dict[Blocked | Plain, tuple[int, int]]:
+def lifespans(steps: Sequence[Step]) -> dict[Tensor, tuple[int, int]]:
     """First and last step of every tensor that a step reads or writes."""
-    spans: dict[Blocked | Plain, tuple[int, int]] = {}
+    spans: dict[Tensor, tuple[int, int]] = {}
     for index, step in enumerate(steps):
         for tensor in step.tensors:
             key = (tensor.root or tensor) if isinstance(tensor, Plain) else tensor
@@ -63,23 +71,34 @@ def lifespans(steps: Sequence[Step]) -> dict[Blocked | Plain, tuple[int, int]]:
     return spans
 
 
-def lower_bound(spans: Spans) -> int:
+def _shared(spans: Spans, over: Mapping[Blocked, Blocked]) -> list[Shared]:
+    """Tensors that lie at one place, because each is written over the one before."""
+    members: dict[Tensor, list[Tensor]] = {}
+    place_of: dict[Tensor, Tensor] = {}
+    for tensor in sorted(spans, key=lambda t: spans[t][0]):  # who is written over comes first
+        below = over.get(tensor) if isinstance(tensor, Blocked) else None
+        place_of[tensor] = tensor if below is None else place_of[below]
+        members.setdefault(place_of[tensor], []).append(tensor)
+    return [(m, (spans[m[0]][0], max(spans[t][1] for t in m))) for m in members.values()]
+
+
+def _lower_bound(shared: Sequence[Shared]) -> int:
     """The most bytes that are alive at once, of elements of the model alone."""
 
-    def elements(tensor: Blocked | Plain) -> int:
+    def elements(tensor: Tensor) -> int:
         if isinstance(tensor, Plain):
             return tensor.bytes
         e = tensor.extent
         return 4 * tensor.channels * e.batch * e.rows * e.columns
 
-    return most_alive_at_once([Lifetime(elements(tensor), *span) for tensor, span in spans.items()])
+    return most_alive_at_once([Lifetime(elements(members[0]), *span) for members, span in shared])
 
 
-def _wants_a_place(tensor: Blocked | Plain) -> bool:
+def _wants_a_place(tensor: Tensor) -> bool:
     return isinstance(tensor, Blocked) or (tensor.address is None and tensor.value is None)
 
 
-def _bytes(tensor: Blocked | Plain) -> int:
+def _bytes(tensor: Tensor) -> int:
     return tensor.bytes if isinstance(tensor, Plain) else 4 * tensor.blocks * tensor.geometry.plane
 
 

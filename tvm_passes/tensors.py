@@ -41,7 +41,7 @@ class Tensors:
         self.borders: dict[Var, Border] = {}
         self.clips: dict[Var, int] = {}
         self.planar: set[Var] = set()
-        self.arena = Arena(0, 0, {})
+        self.arena = Arena(0, 0)
         self._copies: dict[tuple[Blocked, Border, int], Blocked] = {}
         self._constants: dict[Expr, Plain] = {}
         self._pinned: set[Plain] = set()

@@ -12,6 +12,7 @@ from tvm_passes.fuse import fuse
 from tvm_passes.geometry import Extent, Geometry, Halo
 from tvm_passes.layout import Planner
 from tvm_passes.lowering.steps import StageStep
+from tvm_passes.place import lifespans
 from tvm_passes.placement import Blocked
 from tvm_passes.report import Report
 from tvm_passes.tensors import Tensors
@@ -102,6 +103,50 @@ def test_an_unread_halo_is_not_cleared() -> None:
     y, z, _ = (step.output for step in planned.steps if isinstance(step, StageStep))
     assert y.geometry == z.geometry
     assert y.halo.empty and not z.halo.empty
+
+
+def _residuals(emit, x):
+    """Two sums written over their first operand; a third whose operand is read again; activations between."""
+    y = emit(conv(x, weights(16, 8)))
+    for size in (3, 1):
+        y = emit(
+            op.nn.relu(
+                emit(op.add(emit(conv(emit(conv(y, weights(8, 16))), weights(16, 8, size), size // 2)), y))
+            )
+        )
+    z = emit(op.add(emit(conv(x, weights(16, 8))), y))
+    return emit(op.add(emit(conv(z, weights(16, 16, 3), 1)), emit(op.multiply(y, z))))
+
+
+def test_a_sum_is_written_over_an_operand_that_nobody_reads_later() -> None:
+    planned = plan(module([SHAPE], _residuals))
+    over = planned.arena.overwritten
+    assert len(over) >= 2
+    spans = lifespans(planned.steps)
+    for result, operand in over.items():
+        assert result.base == operand.base
+        assert spans[operand][1] == spans[result][0]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_sums_over_their_operands_are_right(threads: int) -> None:
+    check_compiled(module([(1, 8, 13, 11)], _residuals), threads=threads)
+
+
+def test_an_operand_that_is_read_in_another_way_is_kept() -> None:
+    """By the same convolution, through a shift, or in another order of channels."""
+    shift = moved([(0, 1)] * 16, (1, 16, 6, 6))
+
+    def read_twice(emit, x):
+        y = emit(conv(x, weights(16, 8)))
+        return emit(op.add(emit(conv(y, weights(16, 16, 3), 1)), y))
+
+    def shifted(emit, x):
+        y = emit(conv(x, weights(16, 8)))
+        return emit(op.add(emit(conv(x, weights(16, 8))), emit(through(shift, y))))
+
+    for body in (read_twice, shifted):
+        assert not plan(module([SHAPE], body)).arena.overwritten
 
 
 def test_around_is_what_is_covered_of_the_halo() -> None:
