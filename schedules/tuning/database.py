@@ -20,6 +20,7 @@ from tvm.s_tir.schedule import Trace
 
 from schedules.template import Decisions
 from schedules.tuning.space import Key, Space, decisions_of, marker, read_marker
+from schedules.tuning.workload_json import workload_to_json
 
 WORKLOADS, TRACES, META = "database_workload.json", "database_tuning_record.json", "meta.json"
 
@@ -90,11 +91,11 @@ def _read(record: Any) -> Record:
 
 
 def write_records(folder: Path, records: Iterable[Record], meta: Mapping[str, Any]) -> None:
-    """Puts `records` in place of what the folder holds, file by file. Raises OSError."""
+    """Puts `records` in place of what the folder holds, ordered by workload. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as staging:
         database = ms.database.JSONDatabase(work_dir=staging, allow_missing=True)
-        for record in records:
+        for record in sorted(records, key=_order):
             workload = database.commit_workload(marker(record.key))
             database.commit_tuning_record(
                 ms.database.TuningRecord(record.trace, workload, [record.seconds], record.target)
@@ -102,3 +103,9 @@ def write_records(folder: Path, records: Iterable[Record], meta: Mapping[str, An
         (Path(staging) / META).write_text(json.dumps(meta, indent=1) + "\n", encoding="utf-8")
         for name in (WORKLOADS, TRACES, META):
             (Path(staging) / name).replace(folder / name)
+
+
+def _order(record: Record) -> tuple[str, str, int, float]:
+    """So that a new record changes one line, whenever it was found."""
+    key = record.key
+    return key.template, workload_to_json(key.workload), key.threads, record.seconds

@@ -65,6 +65,15 @@ def test_the_database_is_metaschedules_own(tmp_path: Path) -> None:
     assert best.workload.same_as(other.workload)
 
 
+def test_files_do_not_depend_on_the_order_of_finding(tmp_path: Path) -> None:
+    spaces = [Space.of(workload, TARGET, 1) for workload in WORKLOADS]
+    records = [Record.of(space, space.default, 1e-6, TARGET) for space in spaces]
+    write_records(tmp_path / "a", records, {})
+    write_records(tmp_path / "b", reversed(records), {})
+    for name in (database.WORKLOADS, TRACES):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
 def test_writing_replaces(tmp_path: Path) -> None:
     write_records(tmp_path, [_record(_space().default)], {})
     write_records(tmp_path, [_record(_chosen())], {})
