@@ -35,7 +35,7 @@ from .lowering.copies import (
     lower_unpack,
 )
 from .lowering.normalization import lower_group_norm, lower_layer_norm, lower_softmax
-from .lowering.program import TensorType, build_program
+from .lowering.program import TensorType, build_program, with_barrier
 from .lowering.steps import (
     FillStep,
     GatherStep,
@@ -131,11 +131,12 @@ def _lower_for(
         tuple(TensorType(shape_of(v), dtype_of(v)) for v in values)
         for values in (graph.params, graph.outputs)
     )
-    module = build_program(calls, planned.arena.bytes, constants.size, inputs, outputs, threads)
+    arena_bytes = with_barrier(planned.arena.bytes, threads)
+    module = build_program(calls, arena_bytes, constants.size, inputs, outputs, threads)
     return Lowered(
         module,
         constants,
-        planned.arena.bytes,
+        arena_bytes,
         planned.arena.lower_bound,
         tuple(calls),
         inputs,
@@ -156,7 +157,7 @@ def _lower(
         call.record, name=call.invocations[0].symbol, decisions="record" if followed else "default"
     )
     first, *others = call.invocations
-    clearing = [lower_clear(context, tensor) for tensor in cleared]
+    clearing = [attrs.evolve(lower_clear(context, tensor), beside=True) for tensor in cleared]
     return attrs.evolve(call, invocations=(first, *clearing, *others), record=record)
 
 

@@ -5,17 +5,18 @@ first <= i < last, its kernel with pointers into these memories. Running a range
 network is profiled and inspected; running all of them costs no more than the branches.
 
 With several threads, a run is handed to TVM's pool once. Each of `threads` tasks walks through all steps: it
-calls the kernels that tasks share with its number, and those of the others that fall to it. After each it
-waits for the others at a barrier, unless what comes before and after falls to the first task alone:
+calls the kernels that tasks share with its number, and those of the others that fall to it. Before each it
+waits for the others, unless this step and the one before fall to the first task alone:
 
-    launch { step 0 { for task in parallel(threads) { kernel(…, task) } barrier } step 1 { … } … }
+    launch { step 0 { for task in parallel(threads) { wait; kernel(…, task); arrive } } step 1 { … } … }
 
-Where the pool has fewer threads, a thread takes several tasks, one after the other.
+The memory of the barrier (`schedules/launch.py`) is the end of the arena.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Any
 
 import attrs
@@ -25,7 +26,7 @@ from tvm.ir import GlobalVar, IRModule
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
 
-from schedules.launch import barrier, launched
+from schedules.launch import Barrier, launched
 from schedules.parallelism import share
 
 from ..placement import Address
@@ -63,6 +64,11 @@ def build_program(
     return IRModule(functions)
 
 
+def with_barrier(arena_bytes: int, threads: int) -> int:
+    """The size of an arena that also holds the barrier of so many tasks, at a multiple of 64."""
+    return arena_bytes if threads == 1 else -(-arena_bytes // 64) * 64 + Barrier.bytes(threads)
+
+
 def _entry(
     calls: Sequence[KernelCall],
     symbols: dict[str, GlobalVar],
@@ -92,37 +98,46 @@ def _entry(
             arguments = [*map(pointer, invocation.arguments), *task]
             T.evaluate(tvm.ir.Call(symbols[invocation.symbol], arguments, ret_ty="int32"))
 
+        def run(phase: Phase, before: Phase, after: Phase) -> None:
+            if threads == 1:
+                for invocation in phase:
+                    invoke(invocation)
+                return
+            with T.parallel(0, threads) as task:
+                if not _is_alone(before, phase):
+                    barrier.wait(task)
+                _share(phase, task, threads, invoke)
+                if not _is_alone(phase, after):
+                    barrier.arrive(task)
+
+        start = arena_bytes - Barrier.bytes(threads)
+        barrier = Barrier(threads, lambda further: T.address_of(arena[start + further]))
         with launched(threads):
             steps = [call.phases for call in calls]
-            following = [phase for phases in steps for phase in phases][1:]
-            for number, phases in enumerate(steps):
+            phases = [(), *(phase for step in steps for phase in step), ()]
+            around = iter(zip(phases, phases[1:], phases[2:], strict=False))
+            for number, step in enumerate(steps):
                 with T.If(tirx.all(first <= number, number < last)), T.Then():
-                    for phase in phases:
-                        after = following.pop(0) if following else ()
-                        if threads == 1:
-                            for invocation in phase:
-                                invoke(invocation)
-                        else:
-                            with barrier(bool(after) and not _is_alone(phase, after)):
-                                _share(phase, threads, invoke)
+                    for before, phase, after in islice(around, len(step)):
+                        run(phase, before, after)
     return builder.get()
 
 
 def _is_alone(*phases: Phase) -> bool:
-    """All falls to the first task."""
-    return all(len(phase) == 1 and phase[0].tasks == 1 for phase in phases)
+    """All falls to the first task; there is nothing before the program and behind it."""
+    return all(not phase or (len(phase) == 1 and phase[0].tasks == 1) for phase in phases)
 
 
-def _share(phase: Phase, threads: int, invoke: Callable[..., None]) -> None:
-    """Every task takes its part of the invocations that are shared, and its number of the others."""
+def _share(phase: Phase, task: Any, threads: int, invoke: Callable[..., None]) -> None:
+    """A task takes its part of the invocations that are shared, and its number of the others."""
     whole = [invocation for invocation in phase if invocation.tasks == 1]
-    with T.parallel(0, threads) as task:
-        for invocation in phase:
-            if invocation.tasks > 1:
-                invoke(invocation, task)
-        for number in range(threads if whole else 0):
+    for invocation in phase:
+        if invocation.tasks > 1:
+            invoke(invocation, task)
+    for number in range(threads):
+        if mine := share(number, len(whole), threads, threads - 1):
             with T.If(tirx.EQ(task, tirx.IntImm("int32", number))), T.Then():
-                for index in share(number, len(whole), threads, threads - 1):
+                for index in mine:
                     invoke(whole[index])
 
 
