@@ -81,11 +81,12 @@ def compile_(
         terminal.say(f"object code: {report.reused} of {report.functions} functions from the cache")
     if report.cache_failure is not None:
         terminal.warn(f"kernels are not kept: {report.cache_failure}")
+    tuned = sum(kernel.decisions == "record" for kernel in kernels)
     for reason in report.skipped_records if verbose else ():
         terminal.say(f"tuning record not followed: {reason}")
     terminal.say(
         f"{model.name} -> {output}: {len(kernels)} kernels, "
-        f"{sum(kernel.decisions == 'record' for kernel in kernels)} by tuning records, "
+        f"{f'{tuned} by tuning records, ' if tuned else ''}"
         f"{sum(bool(item['folded']) for item in maps)} of {len(maps)} index maps folded, "
         f"{quantity(sum(kernel.macs for kernel in kernels))}MACs, "
         f"workspace {quantity(report.manifest.arena_bytes)}B"
