@@ -94,6 +94,7 @@ def _manifest(model: ModelOptions, target: Any, imported: ImportedModel, compile
         machine=machine_of(target),
         cpu_features=required_features(target),
         threads=compiled.threads,
+        threads_asked=model.threads,
         arena_bytes=int(compiled.arena_bytes),
         arena_lower_bound_bytes=int(compiled.arena_lower_bound_bytes),
         pruned_macs=compiled.pruned_macs,

@@ -99,6 +99,12 @@ class InputFileError(ShiftcError):
     status = ExitStatus.INPUT_FILE_WRONG
 
 
+class AffinityError(ShiftcError):
+    """The cores asked for are not one for each thread of the program, or not there."""
+
+    status = ExitStatus.AFFINITY_WRONG
+
+
 class PeerError(ShiftcError):
     """A runtime to compare with is unknown or not installed."""
 

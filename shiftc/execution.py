@@ -24,10 +24,10 @@ class RunReport:
 def run_artifact(options: RunOptions, progress: Progress = silent) -> RunReport:
     """Runs an artifact once, and times it if asked.
 
-    Raises an ArtifactError, an InputError, InputFileError or OutputError.
+    Raises an ArtifactError, AffinityError, an InputError, InputFileError or OutputError.
     """
     progress("loading")
-    session = load(options.artifact)
+    session = load(options.artifact, options.affinity)
     if options.inputs:
         inputs = read_tensors(options.inputs)
     else:

@@ -55,6 +55,9 @@ class ExitStatus(IntEnum):
     INPUT_FILE_WRONG = 43
     """The file of inputs is missing or is no .npz."""
 
+    AFFINITY_WRONG = 44
+    """`--affinity` does not name one core of this machine for each thread."""
+
     PEER_UNAVAILABLE = 50
     """A runtime to compare with is unknown or not installed."""
     INTERRUPTED = 130

@@ -48,6 +48,7 @@ class Inspection:
             "signature": manifest["signature"],
             "target": manifest["target"],
             "threads": manifest["threads"],
+            "threads_asked": manifest["threads_asked"],
             "versions": manifest["versions"],
             "macs": self.macs,
             "pruned_macs": manifest["pruned_macs"],

@@ -85,7 +85,8 @@ class Manifest:
     target:       TVM's description of the target (kind, mcpu, …).
     machine:      architecture as `platform.machine()` names it.
     cpu_features: features (LLVM's names) the processor must have.
-    threads:      threads the program was scheduled for.
+    threads:      threads the program runs on.
+    threads_asked: threads it was compiled for; it runs on one if more were modelled not to make it faster.
     arena_bytes:  size of the workspace, zeroed once per session.
     arena_lower_bound_bytes: most bytes of tensors alive at once; no workspace is smaller.
     pruned_macs:  multiply-adds of the model that the program leaves out, since nobody reads their results.
@@ -106,6 +107,9 @@ class Manifest:
     kernels: tuple[KernelEntry, ...]
     index_maps: tuple[Mapping[str, Any], ...]
     versions: Versions
+    threads_asked: int = attrs.field(
+        default=attrs.Factory(lambda manifest: manifest.threads, takes_self=True)
+    )
     files: Mapping[str, str] = attrs.field(factory=dict)
     format: int = FORMAT
 

@@ -70,7 +70,9 @@ class CompileOptions:
 
 @attrs.frozen
 class RunOptions:
-    """inputs and outputs are .npz files; without inputs, `fill_mode` makes them up, from `seed`.
+    """affinity: a core for each thread, or none.
+
+    inputs and outputs are .npz files; without inputs, `fill_mode` makes them up, from `seed`.
 
     repeat, number: time `repeat` averages of `number` calls each; repeat 0 does not time.
     """
@@ -82,6 +84,7 @@ class RunOptions:
     seed: int = 0
     repeat: int = attrs.field(default=0, validator=validators.ge(0))
     number: int = attrs.field(default=1, validator=_at_least_one)
+    affinity: tuple[int, ...] = ()
 
 
 @attrs.frozen

@@ -40,6 +40,22 @@ class Operators(click.ParamType):  # type: ignore[type-arg]
         return domain, operator
 
 
+class Cores(click.ParamType):  # type: ignore[type-arg]
+    """Comma-separated numbers of cores."""
+
+    name = "CORES"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, context: click.Context | None
+    ) -> tuple[int, ...]:
+        if isinstance(value, tuple):
+            return value
+        parts = str(value).split(",")
+        if not all(part.isdecimal() for part in parts):
+            self.fail(f"'{value}' is no list of cores like 0,1", param, context)
+        return tuple(map(int, parts))
+
+
 def model_flags(verb: Verb) -> Verb:
     """Adds `--target`, `--input-shapes` and `--shift-operator`; see `model_options`."""
     for option in (

@@ -12,7 +12,7 @@ from shiftc.cli.flags import PATH, debug_flag, model_flags, model_options, recor
 from shiftc.cli.terminal import Terminal
 from shiftc.cli.units import quantity
 from shiftc.inspection import Inspection
-from shiftc.manifest import KernelEntry
+from shiftc.manifest import KernelEntry, Manifest
 from shiftc.options import InspectOptions
 
 
@@ -70,12 +70,20 @@ def _pruned(inspection: Inspection) -> str:
 def _print_signature(terminal: Terminal, inspection: Inspection) -> None:
     manifest = inspection.manifest
     terminal.say(
-        f"{manifest.model} for {manifest.target.get('mcpu', manifest.machine)}, threads: {manifest.threads}"
+        f"{manifest.model} for {manifest.target.get('mcpu', manifest.machine)}, "
+        f"threads: {threads_of(manifest)}"
     )
     for spec in manifest.signature.inputs:
         terminal.say(f"  input  {spec}")
     for spec in manifest.signature.outputs:
         terminal.say(f"  output {spec}")
+
+
+def threads_of(manifest: Manifest) -> str:
+    """How many threads a program runs on, and why they are not as many as asked for."""
+    if manifest.threads == manifest.threads_asked:
+        return str(manifest.threads)
+    return f"{manifest.threads} ({manifest.threads_asked} would not make it faster)"
 
 
 def _index_map(item: Mapping[str, Any]) -> tuple[str, ...]:

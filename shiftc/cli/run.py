@@ -11,7 +11,7 @@ import click
 import numpy as np
 import numpy.typing as npt
 
-from shiftc.cli.flags import PATH, debug_flag
+from shiftc.cli.flags import PATH, Cores, debug_flag
 from shiftc.cli.terminal import Terminal
 from shiftc.cli.units import duration
 from shiftc.options import FillMode, RunOptions
@@ -39,6 +39,7 @@ from shiftc.options import FillMode, RunOptions
     show_default=True,
     help="How many runs an average takes.",
 )
+@click.option("--affinity", type=Cores(), default=(), help="A core for each thread, as in 0,1.")
 @click.option("--print-top", type=click.IntRange(min=1), metavar="K", help="Print the K largest outputs.")
 @debug_flag
 @click.pass_obj
@@ -52,6 +53,7 @@ def run(
     print_time: bool,
     repeat: int,
     number: int,
+    affinity: tuple[int, ...],
     print_top: int | None,
 ) -> None:
     """Run ARTIFACT, a directory written by `shiftc compile`."""
@@ -64,6 +66,7 @@ def run(
         fill_mode=fill_mode,
         repeat=repeat if print_time else 0,
         number=number,
+        affinity=affinity,
     )
     with terminal.progress() as progress:
         report = run_artifact(options, progress)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,16 +20,19 @@ from shiftc.runtime.inputs import InputSlot, check_names
 from shiftc.runtime.library import check_versions, load_entry
 from shiftc.runtime.memory import aligned_empty, aligned_zeros
 from shiftc.runtime.profile import StepTime, time_steps
-from shiftc.runtime.threads import use_threads
+from shiftc.runtime.threads import check_affinity, use_threads
 
 
-def load(path: str | os.PathLike[str]) -> Session:
+def load(path: str | os.PathLike[str], affinity: Sequence[int] = ()) -> Session:
     """Loads the artifact at `path`.
 
-    Raises an ArtifactError: it is no artifact, is damaged, is of another version, or was compiled for
-    another processor.
+    affinity: the number of a core for each of the program's threads; without, the system decides. Whoever
+              calls `run` is the first thread, and stays bound to the first core.
+
+    Raises AffinityError, or an ArtifactError: it is no artifact, is damaged, is of another version, or was
+    compiled for another processor.
     """
-    return Session(Path(path))
+    return Session(Path(path), affinity)
 
 
 class Session:
@@ -39,7 +42,7 @@ class Session:
     answers, one call at a time.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, affinity: Sequence[int] = ()) -> None:
         manifest = read_manifest(path)
         check_versions(path, manifest)
         check_machine(path, manifest)
@@ -55,6 +58,7 @@ class Session:
         self._output_tensors = tuple(tvm_ffi.from_dlpack(array) for array in self._outputs.values())
         self._steps = len(manifest.kernels)
         self._threads = manifest.threads
+        self._affinity = check_affinity(affinity, manifest.threads) if affinity else ()
         self._lock = threading.Lock()
 
     @property
@@ -72,7 +76,7 @@ class Session:
         """
         with self._lock:
             tensors = self._take(inputs)
-            use_threads(self._threads)
+            use_threads(self._threads, self._affinity)
             self._main(*tensors, 0, self._steps)
             return {name: array.copy() for name, array in self._outputs.items()}
 
@@ -80,7 +84,7 @@ class Session:
         """Median time of every step over `repeat` passes through the program."""
         with self._lock:
             tensors = self._take(inputs)
-            use_threads(self._threads)
+            use_threads(self._threads, self._affinity)
             return time_steps(partial(self._main, *tensors), self.manifest.kernels, repeat)
 
     def _take(self, inputs: Mapping[str, npt.ArrayLike]) -> tuple[Any, ...]:

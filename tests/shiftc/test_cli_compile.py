@@ -148,3 +148,11 @@ def test_zoo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["zoo", "shiftresnet20-e3", "-o", str(path)], {}) == 0
     assert "95.64 kparameters" in capsys.readouterr().out
     onnx.checker.check_model(str(path))
+
+
+def test_inspect_says_why_a_network_takes_one_thread(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["compile", str(model), "-o", str(tmp_path / "out"), "--threads", "2"], {}) == 0
+    assert main(["inspect", str(tmp_path / "out")], {}) == 0
+    assert "threads: 1 (2 would not make it faster)" in capsys.readouterr().out

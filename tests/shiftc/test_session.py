@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 import shiftc
-from shiftc.errors import InputDtypeError, InputNameError, InputShapeError
+from shiftc.errors import AffinityError, InputDtypeError, InputNameError, InputShapeError
 from shiftc.manifest import TensorSpec
 from shiftc.runtime import aligned_empty
 
@@ -113,6 +114,34 @@ def test_thread_counts(tiny: Any, tmp_path: Path, x: np.ndarray, expected: np.nd
     tiny.write(tmp_path / "tiny", threads=threads)
     session = shiftc.load(tmp_path / "tiny")
     np.testing.assert_array_equal(session.run({"x": x})["y"], expected)
+
+
+def _run_bound(artifact: Path, x: np.ndarray, affinity: tuple[int, ...]) -> tuple[np.ndarray, set[int]]:
+    """The output, and the cores of the calling thread afterwards: one of its own, for it stays bound."""
+    with ThreadPoolExecutor(1) as pool:
+        y = pool.submit(lambda: shiftc.load(artifact, affinity).run({"x": x})["y"]).result()
+        return y, pool.submit(os.sched_getaffinity, 0).result()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_affinity_binds_the_calling_thread(
+    tiny: Any, tmp_path: Path, x: np.ndarray, expected: np.ndarray, threads: int
+) -> None:
+    cores = tuple(sorted(os.sched_getaffinity(0))[::-1][:threads])
+    if len(cores) < threads:
+        pytest.skip("too few cores")
+    tiny.write(tmp_path / "tiny", threads=threads)
+    y, bound = _run_bound(tmp_path / "tiny", x, cores)
+    np.testing.assert_array_equal(y, expected)
+    assert bound == {cores[0]}
+
+
+@pytest.mark.parametrize(
+    ("affinity", "words"), [((0, 1), "1 threads"), ((0, 0), "1 threads"), ((10_000,), "no core 10000")]
+)
+def test_wrong_affinity(artifact: Path, affinity: tuple[int, ...], words: str) -> None:
+    with pytest.raises(AffinityError, match=words):
+        shiftc.load(artifact, affinity)
 
 
 def test_profile_names_every_step(artifact: Path, x: np.ndarray) -> None:
