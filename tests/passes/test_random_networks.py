@@ -12,6 +12,8 @@ from tvm.relax import op
 from tests.passes.modules import check_compiled, const, conv, module, moved, one_hot, through
 
 MOST_CHANNELS = 40
+EPSILON = 0.1
+"""Of normalizations: with less, the rounding of TVM's group_norm shows where planes are nearly constant."""
 
 
 class Chooser:
@@ -87,8 +89,8 @@ OPERATORS: list[Operator] = [
     lambda c, x, y: c.shift(x),
     lambda c, x, y: c.shuffle(x),
     lambda c, x, y: op.nn.softmax(x, axis=1),
-    lambda c, x, y: op.add(x, op.nn.layer_norm(x, *neutral(x), [1])),
-    lambda c, x, y: op.add(x, op.nn.group_norm(x, *neutral(x), c.divisor(channels(x)), 1, [2, 3])),
+    lambda c, x, y: op.add(x, op.nn.layer_norm(x, *neutral(x), [1], EPSILON)),
+    lambda c, x, y: op.add(x, op.nn.group_norm(x, *neutral(x), c.divisor(channels(x)), 1, [2, 3], EPSILON)),
 ]
 
 
