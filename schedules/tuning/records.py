@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from schedules.workload import Workload
 
 @attrs.frozen
 class Records:
-    """decisions: by workload and threads.  skipped: records that are not followed, with the reason."""
+    """by_workload: decisions, by threads too.  skipped: records that are not followed, with the reason."""
 
     by_workload: Mapping[tuple[Workload, int], Decisions] = attrs.field(factory=dict)
     skipped: tuple[str, ...] = ()
@@ -31,6 +31,22 @@ class Records:
 
 
 NO_RECORDS = Records()
+
+
+class _Replayed(Mapping[tuple[Workload, int], Decisions]):
+    """The decisions of records, replayed when they are asked for: a compilation needs few of them."""
+
+    def __init__(self, records: Mapping[tuple[Workload, int], Record]) -> None:
+        self._records = records
+
+    def __getitem__(self, key: tuple[Workload, int]) -> Decisions:
+        return self._records[key].decisions
+
+    def __iter__(self) -> Iterator[tuple[Workload, int]]:
+        return iter(self._records)
+
+    def __len__(self) -> int:
+        return len(self._records)
 
 
 def load_records(folder: Path, target: tvm.target.Target) -> Records:
@@ -48,7 +64,7 @@ def load_records(folder: Path, target: tvm.target.Target) -> Records:
 
 def select(records: Iterable[Record], target: tvm.target.Target) -> Records:
     """Of records, fastest first, those that were measured on `target`'s machine with today's templates."""
-    found: dict[tuple[Workload, int], Decisions] = {}
+    found: dict[tuple[Workload, int], Record] = {}
     skipped = []
     for record in records:
         reason = _refusal(record, target)
@@ -56,8 +72,8 @@ def select(records: Iterable[Record], target: tvm.target.Target) -> Records:
         if reason is not None:
             skipped.append(f"{record.key.template} for {describe(record.key.workload)}: {reason}")
         elif key not in found:
-            found[key] = record.decisions
-    return Records(found, tuple(skipped))
+            found[key] = record
+    return Records(_Replayed(found), tuple(skipped))
 
 
 def machine_key(target: tvm.target.Target) -> tuple[Any, ...]:
