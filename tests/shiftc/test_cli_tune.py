@@ -66,7 +66,10 @@ def _tune(monkeypatch: pytest.MonkeyPatch, model: Path, folder: Path, **search: 
         return main(["tune", str(model), "-o", str(folder)], {})
 
 
-def test_tuning_for_real(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_tuning_for_real(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("schedules.tuning.tune._FEWEST_TRIALS", 1)
     folder = tmp_path / "records"
     assert main(["tune", str(model), str(model), "-o", str(folder), "--trials", "3"], {}) == 0
     *lines, total = capsys.readouterr().out.splitlines()

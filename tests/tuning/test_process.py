@@ -35,6 +35,11 @@ def test_exceptions_cost_the_call_only(process: IsolatedProcess) -> None:
     assert process.call(os.getpid, seconds=30) == there
 
 
+def test_ctrl_c_is_not_for_the_process(process: IsolatedProcess) -> None:
+    group = process.call(os.getpgrp, seconds=30)
+    assert group != os.getpgrp()
+
+
 def test_a_crash_ends_the_process_and_the_next_call_starts_another(process: IsolatedProcess) -> None:
     there = process.call(os.getpid, seconds=30)
     with pytest.raises(CallError, match="SIGSEGV") as caught:
@@ -66,8 +71,3 @@ def test_an_overdue_process_ends_itself(process: IsolatedProcess) -> None:
 def _with_alarm_set() -> None:
     signal.setitimer(signal.ITIMER_REAL, 0.1)
     signal.pause()
-
-
-def test_ctrl_c_is_not_for_the_process(process: IsolatedProcess) -> None:
-    group = process.call(os.getpgrp, seconds=30)
-    assert group != os.getpgrp()
