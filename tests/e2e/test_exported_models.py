@@ -17,7 +17,7 @@ MODELS = Path(__file__).parent.parent / "models"
 CATALOGUE: list[dict[str, Any]] = json.loads((MODELS / "catalogue.json").read_text())["files"]
 
 REFUSALS = {
-    "normalization": "relax.reshape is not a stage that reads through maps",
+    "normalization": "a group norm reads whole vectors, and the map moves channels apart",
     "padded-window": "the convolution pads what it reads, and padding is not the map's border",
 }
 """Why a shift stays, by the catalogue's keyword. Behind the other keywords no moving map is left."""

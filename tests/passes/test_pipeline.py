@@ -39,7 +39,7 @@ def test_the_shift_is_gone() -> None:
 def test_any_optional_pass_can_be_left_out(name: str) -> None:
     program = check_compiled(NETWORK, disabled_passes=(name,))
     assert name not in program.pass_times
-    if name not in ("compose", "separate"):  # this network's only map stands alone
+    if name not in ("absorb-strides", "prune", "compose", "separate"):  # one map, of stride 1, stands alone
         assert len(program.steps) > 4
 
 
