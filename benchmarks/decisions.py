@@ -115,7 +115,7 @@ def measurement_of(network: str, task: Task, outcome: Outcome) -> Measurement:
         "best_us": round(1e6 * seconds / outcome.gain, 3),
         "gain": round(outcome.gain, 4),
         "trials": outcome.trials,
-        "failed": outcome.failed,
+        "faults": list(outcome.faults),
         "default": dict(outcome.default),
         "best": dict(outcome.best or outcome.default),
         "failure": outcome.failure,

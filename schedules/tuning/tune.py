@@ -50,8 +50,8 @@ class Budget:
 class Outcome:
     """What became of one workload.
 
-    trials:   candidates measured.  failed: those that crashed, hung or were wrong.  refused: combinations
-              that the template does not follow.
+    trials:   candidates measured.  refused: combinations that the template does not follow.
+    faults:   of every candidate that crashed, hung or was wrong, its decisions and what happened.
     best:     decisions that beat the default by more than the noise, or None.
     gain:     how many times as fast as the default they are.
     failure:  why not even the default could be measured, or None.
@@ -62,8 +62,8 @@ class Outcome:
     default: Decisions
     default_seconds: float = 0.0
     trials: int = 0
-    failed: int = 0
     refused: int = 0
+    faults: tuple[str, ...] = ()
     best: Decisions | None = None
     seconds: float = 0.0
     gain: float = 1.0
@@ -173,11 +173,12 @@ def _search(
     search = Search(space, seed)
     search.report(space.default, 1.0)
     gains: list[tuple[float, Decisions]] = []
-    trials = failed = refused = since_better = 0
+    faults: list[str] = []
+    trials = refused = since_better = 0
     best = 1.0
     first = _within(space, known)
     while since_better < _PATIENCE:
-        if (limit is not None and trials + failed >= limit) or _past(deadline):
+        if (limit is not None and trials + len(faults) >= limit) or _past(deadline):
             break
         decisions, first = (first, None) if first is not None else (search.propose(), None)
         if decisions is None:
@@ -188,14 +189,14 @@ def _search(
             if error.kind == ScheduleError.__name__:
                 refused += 1
             else:
-                failed += 1
+                faults.append(_fault(decisions, error))
             continue
         trials += 1
         search.report(decisions, 1 / gain)
         gains.append((gain, decisions))
         since_better = 0 if gain > best else since_better + 1
         best = max(best, gain)
-    outcome = Outcome(task.workload, task.calls, space.default, start.seconds, trials, failed, refused)
+    outcome = Outcome(task.workload, task.calls, space.default, start.seconds, trials, refused, tuple(faults))
     return _confirmed(outcome, task, gains, measurer)
 
 
@@ -212,8 +213,8 @@ def _confirmed(
     for _, decisions in finalists:
         try:
             comparison = measurer.compare(task, outcome.default, decisions, _FINAL_TURNS, check=True)
-        except CallError:
-            outcome = attrs.evolve(outcome, failed=outcome.failed + 1)
+        except CallError as error:
+            outcome = attrs.evolve(outcome, faults=(*outcome.faults, _fault(decisions, error)))
             continue
         if comparison.gain >= 1 + _MARGIN and comparison.sure_gain > 1:
             confirmed.append((comparison, decisions))
@@ -221,6 +222,10 @@ def _confirmed(
         return outcome
     comparison, best = max(confirmed, key=lambda pair: pair[0].gain)
     return attrs.evolve(outcome, best=best, seconds=comparison.seconds, gain=comparison.gain)
+
+
+def _fault(decisions: Decisions, error: CallError) -> str:
+    return f"{', '.join(f'{name} {value}' for name, value in decisions.items())}: {error}"
 
 
 def _past(deadline: float | None) -> bool:

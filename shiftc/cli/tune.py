@@ -65,6 +65,8 @@ def tune(
             f"{report.number:{width}}/{report.total} {report.template.partition('/')[0]} "
             f"{describe(outcome.workload)}, {outcome.calls} calls: {_result(report)}"
         )
+        for fault in outcome.faults:
+            terminal.say(f"{'':{2 * width}}  failed: {fault}")
 
     options = TuneOptions(
         models=tuple(model_options(model, threads=threads, **model_values) for model in models),
@@ -87,7 +89,7 @@ def _result(report: WorkloadReport) -> str:
     outcome = report.outcome
     if outcome.failure is not None:
         return f"cannot be measured: {outcome.failure}"
-    failed = f", {outcome.failed} failed" if outcome.failed else ""
+    failed = f", {len(outcome.faults)} failed" if outcome.faults else ""
     start = f"{duration(outcome.default_seconds)}, {outcome.trials} trials{failed}: "
     if outcome.best is None:
         return start + "the default stays"

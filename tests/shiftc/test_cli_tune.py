@@ -47,9 +47,17 @@ def _search(*, interrupted: bool = False, failure: str | None = None) -> Callabl
         for number, task in enumerate(tasks, 1):
             space = Space.of(task.workload, target, task.threads)
             best = _found(space) if isinstance(task.workload, IndexedConv) and not failure else None
-            trials = 0 if failure else 3
             outcome = Outcome(
-                task.workload, task.calls, space.default, 2e-6, trials, 0, 0, best, 1e-6, 2.0, failure
+                task.workload,
+                task.calls,
+                space.default,
+                default_seconds=2e-6,
+                trials=0 if failure else 3,
+                faults=("tile 9: wrong",),
+                best=best,
+                seconds=1e-6,
+                gain=2.0,
+                failure=failure,
             )
             keep(space, outcome, number, len(tasks))
             outcomes.append(outcome)
@@ -87,7 +95,8 @@ def test_records_are_followed(
 ) -> None:
     folder = tmp_path / "records"
     assert _tune(monkeypatch, model, folder) == 0
-    assert "2.00x with pixel_tile" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "2.00x with pixel_tile" in out and "failed: tile 9: wrong" in out
     arguments = ["compile", str(model), "-o", str(tmp_path / "tuned"), "--tuning-records", str(folder)]
     assert main(arguments, {}) == 0
     assert "1 by tuning records" in capsys.readouterr().out
