@@ -29,7 +29,8 @@ def prefetch_if(condition: Expr, buffer: Any, indices: Sequence[Expr]) -> Statem
     flags = [tirx.IntImm("int32", flag) for flag in (_READ, _SECOND_CACHE, _DATA)]
     addresses = [tirx.address_of(buffer[index]) for index in indices]
     calls = [tirx.call_llvm_intrin("void", "llvm.prefetch", address, *flags) for address in addresses]
-    return tirx.IfThenElse(condition, tirx.SeqStmt([tirx.Evaluate(call) for call in calls]), None)
+    statements = [tirx.Evaluate(call) for call in calls]
+    return tirx.IfThenElse(condition, tirx.SeqStmt(statements) if statements[1:] else statements[0], None)
 
 
 def begin_with(func: tirx.PrimFunc, loop_var: Any, statement: Statement) -> tirx.PrimFunc:

@@ -28,6 +28,7 @@ POINTWISE = IndexedConv(12, 3, LANES, 50, epilogue=BIAS_RELU)
 
 WORKLOADS: tuple[Workload, ...] = (
     POINTWISE,
+    IndexedConv(2 * LANES, 3, LANES, 50),
     IndexedConv(8, 4, LANES, 9, tables=2),
     Depthwise(2, LANES, 30, tuple(range(0, 9 * LANES, LANES)), epilogue=BIAS_RELU),
     WindowPool("max", 2, LANES, 1, 4, 7, 3, 3),
@@ -36,7 +37,7 @@ WORKLOADS: tuple[Workload, ...] = (
     WinogradInput(2, 2, LANES, 5, 4 * LANES, LANES),
     WinogradOutput(2, 2, LANES, 5),
 )
-"""One of every template but the normalizations, and a grouped convolution."""
+"""One of every template but the normalizations, and convolutions of whole blocks and of groups."""
 
 _REACH = 1000
 """Offsets in tables are smaller, and a few of them are added."""
