@@ -38,7 +38,7 @@ def for_tasks(func: tirx.PrimFunc, tasks: int) -> tirx.PrimFunc:
     """`func` with the parameter `task` if it has parallel loops and several tasks are to share them.
 
     func: scheduled, not lowered. Its statements must not depend on each other: one without a parallel loop
-          is left to the last task.
+          is left to the last task. A loop of one iteration counts as none, because TVM leaves it out.
     """
     if tasks == 1 or not _has_parallel(func.body):
         return func
@@ -72,7 +72,7 @@ def _has_parallel(statement: Any) -> bool:
 
     def visit(loop: tirx.For) -> tirx.For:
         nonlocal found
-        found = found or loop.kind == tirx.ForKind.PARALLEL
+        found = found or (loop.kind == tirx.ForKind.PARALLEL and int(loop.extent) > 1)
         return loop
 
     tvm_ffi.structural_map(statement, (tirx.For, visit), order="post")

@@ -30,6 +30,9 @@ def _network(emit, x):
     relu = relax.op.nn.relu
     x = emit(relu(emit(conv(x, WEIGHTS[0], 1))))
     x = emit(relax.op.add(emit(conv(x, WEIGHTS[1], 1)), x))
+    x = emit(
+        relax.op.add(emit(conv(x, WEIGHTS[6])), x)
+    )  # over its operand, and with a tile that is left over
     y = emit(relu(emit(conv(x, WEIGHTS[2], 1, groups=64))))
     y = emit(
         relax.op.concat([emit(conv(y, WEIGHTS[3])), emit(relax.op.nn.max_pool2d(x, (3, 3), padding=1))], 1)
@@ -41,7 +44,15 @@ def _network(emit, x):
 
 WEIGHTS = [
     weight(*shape)
-    for shape in ((64, 3, 3, 3), (64, 64, 3, 3), (64, 1, 3, 3), (48, 64, 1, 1), (96, 112, 3, 3), (96, 70))
+    for shape in (
+        (64, 3, 3, 3),
+        (64, 64, 3, 3),
+        (64, 1, 3, 3),
+        (48, 64, 1, 1),
+        (96, 112, 3, 3),
+        (96, 70),
+        (64, 64, 1, 1),
+    )
 ]
 MODULE = module([(1, 3, 33, 31)], _network)
 

@@ -29,8 +29,11 @@ def host_targets() -> list[tvm.target.Target]:
     return [*wide, AVX2]
 
 
-def wrap(func: tirx.PrimFunc, arrays: Sequence[Array]) -> tvm.IRModule:
-    """A module whose `main` takes `arrays` as tensors and hands their addresses to `func`, for every task."""
+def wrap(func: tirx.PrimFunc, arrays: Sequence[Array], only: int | None = None) -> tvm.IRModule:
+    """A module whose `main` takes `arrays` as tensors and hands their addresses to `func`.
+
+    For every task, or the one whose number is `only`.
+    """
     callee = tvm.ir.GlobalVar("kernel")
     with IRBuilder() as builder, T.prim_func(False, s_tir=True):
         T.func_name("main")
@@ -44,9 +47,10 @@ def wrap(func: tirx.PrimFunc, arrays: Sequence[Array]) -> tvm.IRModule:
         if tasks_of(func) == 1:
             T.evaluate(tvm.ir.Call(callee, pointers, ret_ty="int32"))
         else:
-            with T.serial(tasks_of(func)) as task:  # the last one first: none may wait for another
-                last = tirx.IntImm("int32", tasks_of(func) - 1)
-                T.evaluate(tvm.ir.Call(callee, [*pointers, last - task], ret_ty="int32"))
+            # The last one first: none may wait for another.
+            for task in reversed(range(tasks_of(func))) if only is None else [only]:
+                number = tirx.IntImm("int32", task)
+                T.evaluate(tvm.ir.Call(callee, [*pointers, number], ret_ty="int32"))
     return tvm.IRModule({callee: func, tvm.ir.GlobalVar("main"): builder.get()})
 
 
@@ -60,19 +64,21 @@ def aligned(array: Array) -> Array:
 
 
 def compile_call(
-    func: tirx.PrimFunc, arrays: Sequence[Array], target: tvm.target.Target
+    func: tirx.PrimFunc, arrays: Sequence[Array], target: tvm.target.Target, only: int | None = None
 ) -> tuple[Callable[[], None], list[Any], Any]:
     """(call once, tensors, executable)."""
     copies = [aligned(array) for array in arrays]
-    executable = tvm.compile(wrap(func, copies), target=target, tir_pipeline=PIPELINE_NAME)
+    executable = tvm.compile(wrap(func, copies, only), target=target, tir_pipeline=PIPELINE_NAME)
     tensors = [tvm.runtime.from_dlpack(copy) for copy in copies]
     main = executable["main"]
     return lambda: main(*tensors), tensors, executable
 
 
-def run(kernel: Kernel, arguments: Mapping[str, Array], target: tvm.target.Target) -> Array:
-    """`y` after one call."""
+def run(
+    kernel: Kernel, arguments: Mapping[str, Array], target: tvm.target.Target, only: int | None = None
+) -> Array:
+    """`y` after one call by every task, or by one."""
     arrays = [arguments[name] for name in kernel.parameters]
-    call, tensors, _ = compile_call(kernel.func, arrays, target)
+    call, tensors, _ = compile_call(kernel.func, arrays, target, only)
     call()
     return tensors[kernel.parameters.index("y")].numpy()

@@ -86,6 +86,16 @@ def test_tasks_compute_the_same_bits(name: str) -> None:
         np.testing.assert_array_equal(run(kernel, _arguments(kernel), TARGET).view(np.int32), expected)
 
 
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_tasks_write_different_elements(name: str) -> None:
+    """An element written twice would be wrong where the result is written over an operand."""
+    alone = schedules.build(WORKLOADS[name], TARGET, threads=1)
+    kernel = schedules.build(WORKLOADS[name], TARGET, 2, {**alone.decisions, "threads": 2})
+    first, second = (~np.isnan(run(kernel, _arguments(kernel), TARGET, task)) for task in range(2))
+    assert first.any() and second.any()
+    assert not (first & second).any()
+
+
 def test_little_work_is_left_to_one_task() -> None:
     assert schedules.build(IndexedConv(8, 1, LANES, 20), TARGET, threads=4).tasks == 1
 
