@@ -3,7 +3,8 @@
 An epilogue reads its operand at the element it writes next, so a residual that nobody reads afterwards need
 not be alive beside the sum. That holds where operand and result have the same layout, channel by channel and
 block by block, and the stage reads the operand nowhere else: through no window, no map and no second
-operand. Winograd's form is excluded, which writes some elements twice.
+operand. Excluded are the forms that write elements before their last value: Winograd's, which writes some
+twice, and softmax, which keeps its exponentials there.
 Place: when tensors are placed.
 """
 
@@ -22,7 +23,7 @@ def overwritten(steps: Sequence[Step], spans: Mapping[Tensor, tuple[int, int]]) 
     """By result, the operand that it is written over; spans: each tensor's first and last step."""
     found: dict[Blocked, Blocked] = {}
     for index, step in enumerate(steps):
-        if isinstance(step, StageStep) and step.winograd is None:
+        if isinstance(step, StageStep) and step.winograd is None and step.stage.kind != "softmax":
             fitting = [tensor for operand in step.operands if (tensor := _fitting(operand, step)) is not None]
             last = [t for t in fitting if spans[t][1] == index and spans[step.output][0] == index]
             if last:
