@@ -120,11 +120,11 @@ def _lower_for(
     context = LoweringContext(target, threads, records)
     cleared = planned.arena.cleared
     lowered = [
-        call
+        (step, call)
         for step in planned.steps
         if (call := _lower(context, step, cleared.get(step, ()), node_of_var)) is not None
     ]
-    calls = [_join(list(same)) for _, same in groupby(lowered, key=_operators)]
+    calls = [_join(list(same)) for _, same in groupby(lowered, key=lambda pair: _operators(pair[1]))]
     constants = context.pool.blob()
     graph = Graph.read(mod)
     inputs, outputs = (
@@ -166,13 +166,31 @@ def _operators(call: KernelCall) -> object:
     return call if call.record.moves_only else (call.record.kind, call.record.stage)
 
 
-def _join(calls: list[KernelCall]) -> KernelCall:
+def _join(parts: Sequence[tuple[Step, KernelCall]]) -> KernelCall:
     """One step for the parts that the same operators were cut into (see `prune`)."""
-    first = calls[0].record
-    record = attrs.evolve(
-        first, macs=sum(c.record.macs for c in calls), bytes=sum(c.record.bytes for c in calls)
-    )
-    return KernelCall(tuple(i for call in calls for i in call.invocations), record)
+    (_, whole), *others = parts
+    beside = _independent([step for step, _ in parts])
+    for _, call in others:
+        first, *rest = call.invocations
+        record = attrs.evolve(
+            whole.record,
+            macs=whole.record.macs + call.record.macs,
+            bytes=whole.record.bytes + call.record.bytes,
+        )
+        joined = (*whole.invocations, attrs.evolve(first, beside=first.beside or beside), *rest)
+        whole = KernelCall(joined, record)
+    return whole
+
+
+def _independent(steps: Sequence[Step]) -> bool:
+    """Whether steps may run at the same time: they read the same tensors, and none what another writes.
+
+    A tensor that only some of them read might lie where another writes.
+    """
+    stages = [step for step in steps if isinstance(step, StageStep) and step.winograd is None]
+    read = [{t for t in step.tensors if t is not step.output} for step in stages]
+    written = {step.output for step in stages}
+    return len(stages) == len(steps) and all(r == read[0] and not r & written for r in read)
 
 
 def _call(context: LoweringContext, step: Step, node_of_var: Mapping[str, str]) -> KernelCall | None:

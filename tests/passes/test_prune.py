@@ -5,6 +5,7 @@ import pytest
 from tvm.relax import op
 
 from tests.passes.modules import (
+    HOST,
     assert_same,
     channelwise,
     check_compiled,
@@ -19,6 +20,7 @@ from tests.passes.modules import (
 from tvm_passes.absorb_strides import every
 from tvm_passes.graph import Graph
 from tvm_passes.index_map import IndexMap
+from tvm_passes.pipeline import PipelineOptions, lower_module
 from tvm_passes.prune import prune, refuse
 from tvm_passes.report import Report
 from tvm_passes.uses import Uses
@@ -191,3 +193,17 @@ def test_a_strided_unit_of_shiftnet_has_a_quarter_of_the_multiply_adds_and_no_co
     assert [step.macs for step in stages] == [36 * 16 * 8 * 8 // 4, 16 * 36 * 4 * 4]
     assert compiled.pruned_macs == 36 * 16 * 8 * 8 * 3 // 4
     assert not [step for step in compiled.steps if step.kind == "movement"]
+
+
+def test_classes_run_at_the_same_time() -> None:
+    """They read the same tensor and write others, so threads need not meet between them."""
+    expand, reduce = values(36, 16, 1, 1), values(16, 36, 1, 1)
+    shift = moved([(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)] * 4, (1, 36, 16, 16))
+
+    def body(emit, x):
+        y = emit(op.nn.relu(emit(conv(x, expand))))
+        return emit(op.nn.relu(emit(conv(emit(through(shift, y)), reduce, strides=2))))
+
+    lowered = lower_module(module([(1, 16, 16, 16)], body), HOST, PipelineOptions())
+    phases = [len(call.phases) for call in lowered.calls if call.record.kind == "indexed_conv"]
+    assert phases == [1, 1]

@@ -36,7 +36,7 @@ def test_the_strided_source_is_read_through_its_own_map() -> None:
 
 def test_only_the_strided_channels_are_copied() -> None:
     def body(emit, a, b):
-        narrow, wide = emit(conv(a, values(2, 2, 1, 1))), emit(conv(b, values(3, 3, 1, 1)))
+        narrow, wide = emit(conv(a, values(2, 2, 1, 1))), emit(conv(b, values(3, 3, 3, 3), 1))
         return emit(conv(emit(through(_mixed(), narrow, wide)), values(6, 4, 1, 1, seed=1)))
 
     program = check_compiled(module([NARROW, WIDE], body))

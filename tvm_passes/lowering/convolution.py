@@ -17,7 +17,7 @@ from ..channel_view import ChannelView
 from ..compiled import KernelRecord
 from ..placement import Blocked
 from ..stage import Stage
-from .context import ARENA, KernelCall, LoweringContext
+from .context import ARENA, Invocation, KernelCall, LoweringContext
 from .operands import epilogue_arguments, epilogue_of, output_arguments, spread_rows
 from .steps import StageStep
 from .vectors import Vectors, ways_to_cut
@@ -42,7 +42,7 @@ def lower_convolution(context: LoweringContext, step: StageStep, record: KernelR
     stage, view, output = step.stage, step.view, step.output
     _, _, rows, columns = stage.shape
     pixels = context.table(view.pixels(stage.window, rows, columns))
-    invocations = []
+    invocations: list[Invocation] = []
     for part in _cheapest(context, step):
         kernel = context.kernel(part.workload)
         arguments = {
@@ -53,7 +53,8 @@ def lower_convolution(context: LoweringContext, step: StageStep, record: KernelR
             **output_arguments(context, output, vectors=part.vectors),
             **epilogue_arguments(context, stage.epilogue, step.operands, output, vectors=part.vectors),
         }
-        invocations.append(context.invoke(kernel, arguments))
+        invocation = context.invoke(kernel, arguments)
+        invocations.append(attrs.evolve(invocation, beside=bool(invocations)))
     return KernelCall(tuple(invocations), record)
 
 
