@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from itertools import groupby
 
 import attrs
 import numpy as np
@@ -35,6 +34,7 @@ from .lowering.copies import (
     lower_unpack,
 )
 from .lowering.normalization import lower_group_norm, lower_layer_norm, lower_softmax
+from .lowering.parts import join_parts
 from .lowering.program import TensorType, build_program, with_barrier
 from .lowering.steps import (
     FillStep,
@@ -124,7 +124,7 @@ def _lower_for(
         for step in planned.steps
         if (call := _lower(context, step, cleared.get(step, ()), node_of_var)) is not None
     ]
-    calls = [_join(list(same)) for _, same in groupby(lowered, key=lambda pair: _operators(pair[1]))]
+    calls = join_parts(lowered)
     constants = context.pool.blob()
     graph = Graph.read(mod)
     inputs, outputs = (
@@ -159,38 +159,6 @@ def _lower(
     first, *others = call.invocations
     clearing = [attrs.evolve(lower_clear(context, tensor), beside=True) for tensor in cleared]
     return attrs.evolve(call, invocations=(first, *clearing, *others), record=record)
-
-
-def _operators(call: KernelCall) -> object:
-    """What a step computes of the model; copies are never the same."""
-    return call if call.record.moves_only else (call.record.kind, call.record.stage)
-
-
-def _join(parts: Sequence[tuple[Step, KernelCall]]) -> KernelCall:
-    """One step for the parts that the same operators were cut into (see `prune`)."""
-    (_, whole), *others = parts
-    beside = _independent([step for step, _ in parts])
-    for _, call in others:
-        first, *rest = call.invocations
-        record = attrs.evolve(
-            whole.record,
-            macs=whole.record.macs + call.record.macs,
-            bytes=whole.record.bytes + call.record.bytes,
-        )
-        joined = (*whole.invocations, attrs.evolve(first, beside=first.beside or beside), *rest)
-        whole = KernelCall(joined, record)
-    return whole
-
-
-def _independent(steps: Sequence[Step]) -> bool:
-    """Whether steps may run at the same time: they read the same tensors, and none what another writes.
-
-    A tensor that only some of them read might lie where another writes.
-    """
-    stages = [step for step in steps if isinstance(step, StageStep) and step.winograd is None]
-    read = [{t for t in step.tensors if t is not step.output} for step in stages]
-    written = {step.output for step in stages}
-    return len(stages) == len(steps) and all(r == read[0] and not r & written for r in read)
 
 
 def _call(context: LoweringContext, step: Step, node_of_var: Mapping[str, str]) -> KernelCall | None:
