@@ -2,51 +2,79 @@
 
 TVM keeps one pool per calling thread and cannot enlarge it, so a pool is made as large as the machine
 and then restricted; workers that are not used sleep.
+
+Every worker is bound to a core of its own: tasks meet after every step, and where the system puts two of
+them on one core a run takes several times as long. The calling thread stays as free as it was. The pools of
+several threads begin at different cores.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import threading
 from collections.abc import Sequence
+from itertools import count as numbers
 
 import tvm_ffi
 
 from shiftc.errors import AffinityError
 
-_ONE_CORE_PER_THREAD, _SHARE_ALL_CORES = -2, -3  # TVM's ThreadGroup::AffinityMode
+_ONE_CORE_PER_THREAD = -2  # of TVM's ThreadGroup::AffinityMode
 _SPIN_COUNT = "10000"
 """How often an idle worker looks for work before it sleeps: some milliseconds. TVM's own default keeps a core
 busy for a sixth of a second after every call."""
 
 _configured = threading.local()
 _environment = threading.Lock()
+_pools = numbers()
+_current_core = ctypes.CDLL(None).sched_getcpu
 
 
 def use_threads(count: int, affinity: tuple[int, ...] = ()) -> None:
     """Makes programs started by the calling thread run on `count` threads.
 
     affinity: a core for each thread; the calling thread, which is the first, stays bound to its own. Without,
-              the system decides.
+              workers are bound to the cores that the calling thread may use.
 
     A program of one thread launches nothing: it never makes a pool.
     """
     current = getattr(_configured, "state", None)
-    if current == (count, affinity) or (current is None and count == 1 and not affinity):
+    if current is None and count == 1 and not affinity:
         return
-    if current is None and count > 1:
-        _configured.size = max(count, len(os.sched_getaffinity(0)))
-        _configure(_SHARE_ALL_CORES, _configured.size, range(_configured.size), bind=False)
+    if current != (count, affinity):
+        _share(current is None, count, affinity)
+        _configured.state = (count, affinity)
+    if count > 1 and not affinity:
+        _leave(_configured.cores[1:count])
+
+
+def _share(first: bool, count: int, affinity: tuple[int, ...]) -> None:
+    """Make the pool, the first time, and use so many of its threads."""
+    allowed = os.sched_getaffinity(0)
+    if first and count > 1:
+        _configured.size = max(count, len(allowed))
+        _configured.cores = _rotated(sorted(allowed), next(_pools))
     size = getattr(_configured, "size", 0)
-    if size and affinity:
+    if size:
+        cores = affinity or _configured.cores
         # TVM binds one by one only if there is a core for every worker, used or not.
-        cores = [*affinity, *affinity[:1] * size][: max(size, count)]
-        _configure(_ONE_CORE_PER_THREAD, count, cores, bind=True)
-    elif size:
-        _configure(_SHARE_ALL_CORES, count, range(count), bind=False)
+        _configure(count, [cores[i % len(cores)] for i in range(size)])
+        os.sched_setaffinity(0, allowed)
     if affinity:
         os.sched_setaffinity(0, {affinity[0]})
-    _configured.state = (count, affinity)
+
+
+def _leave(workers: Sequence[int]) -> None:
+    """Move the calling thread away from the workers' cores, and leave it free again.
+
+    The system would do so after some milliseconds, in which the two take turns.
+    """
+    if _current_core() in workers:
+        allowed = os.sched_getaffinity(0)
+        if elsewhere := allowed - set(workers):
+            os.sched_setaffinity(0, elsewhere)
+            os.sched_setaffinity(0, allowed)
 
 
 def check_affinity(affinity: Sequence[int], threads: int) -> tuple[int, ...]:
@@ -61,15 +89,19 @@ def check_affinity(affinity: Sequence[int], threads: int) -> tuple[int, ...]:
     return cores
 
 
-def _configure(mode: int, count: int, cores: Sequence[int], bind: bool) -> None:
+def _rotated(cores: Sequence[int], by: int) -> tuple[int, ...]:
+    start = by % len(cores)
+    return (*cores[start:], *cores[:start])
+
+
+def _configure(count: int, cores: Sequence[int]) -> None:
     configure = tvm_ffi.get_global_func("runtime.config_threadpool")
     os.environ.setdefault("TVM_THREAD_POOL_SPIN_COUNT", _SPIN_COUNT)
     with _environment:
-        # Unasked, TVM would pin the calling thread, and two pools to the same cores.
         before = os.environ.get("TVM_BIND_THREADS")
-        os.environ["TVM_BIND_THREADS"] = "1" if bind else before or "0"
+        os.environ["TVM_BIND_THREADS"] = "1"
         try:
-            configure(mode, count, [str(core) for core in cores])
+            configure(_ONE_CORE_PER_THREAD, count, [str(core) for core in cores])
         finally:
             if before is None:
                 del os.environ["TVM_BIND_THREADS"]
