@@ -36,9 +36,9 @@ def refuse(node: Node) -> str | None:
     linear = linear_of(node)
     if linear is None or not linear.is_conv:
         return f"{node.op} is not a convolution by a constant"
-    if linear.weight.shape[2:] != (1, 1) or linear.is_padded:
+    if not linear.is_pointwise:
         return "the convolution is not pointwise"
-    if _strides(node) == (1, 1):
+    if linear.strides == (1, 1):
         return "the convolution has no stride"
     return None
 
@@ -52,14 +52,11 @@ def every(shape: Shape, strides: tuple[int, int], first: tuple[int, int] = (0, 0
     return IndexMap((shape,), (batch, channels, rows, columns), tuple((piece,) for piece in pieces))
 
 
-def _strides(node: Node) -> tuple[int, int]:
-    down, right = (int(s) for s in node.call.attrs.strides)
-    return down, right
-
-
 def _absorb(graph: Graph, node: Node, inner: Node, report: Report) -> None:
     index_map = index_map_of(inner.call)
-    joined = every(index_map.output, _strides(node)).compose([index_map])
+    linear = linear_of(node)
+    assert linear is not None
+    joined = every(index_map.output, linear.strides).compose([index_map])
     reads = graph.insert_before(node, index_map_call(joined, inner.args), inner.name)
     attributes = node.call.attrs
     node.call = relax.op.nn.conv2d(

@@ -23,7 +23,7 @@ from .array import Array
 from .canonicalize.linear import Linear, linear_of
 from .epilogue import channel_vector, is_elementwise
 from .graph import Graph, Node
-from .index_map import IndexMap, Shape
+from .index_map import IndexMap, as_4d
 from .piece import ChannelMap, Piece
 from .relax_values import constant_of, shape_of
 from .report import Report
@@ -64,11 +64,13 @@ class Pruned:
 def prune(mod: IRModule, report: Report) -> IRModule:
     """Compute only what `main`'s strided index maps read of pointwise convolutions; report the savings."""
     graph = Graph.read(mod)
+    uses = Uses(graph)
     for node in [n for n in graph.nodes if n.op == "index_map"]:
         for source in dict.fromkeys(node.variables):
-            pruned = refuse(Uses(graph), node, source)
+            pruned = refuse(uses, node, source)
             if not isinstance(pruned, str):
                 _rewrite(graph, node, source, pruned)
+                uses = Uses(graph)
                 report.pruned_macs += pruned.saved_macs
     graph.remove_dead()
     return graph.write(mod)
@@ -121,11 +123,11 @@ def _chain(uses: Uses, source: Var) -> tuple[Linear, tuple[Node, ...]] | str:
 
 
 def _not_pointwise(linear: Linear) -> str | None:
-    if not linear.is_conv or linear.weight.shape[2:] != (1, 1) or linear.is_padded:
+    if not linear.is_pointwise:
         return "the convolution is not pointwise"
     if linear.groups != 1:
         return "the convolution is grouped"
-    if tuple(int(s) for s in linear.node.call.attrs.strides) != (1, 1):
+    if linear.strides != (1, 1):
         return "the convolution has a stride"
     return None
 
@@ -169,7 +171,7 @@ def _rewrite(graph: Graph, node: Node, source: Var, pruned: Pruned) -> None:
         return _of_class(piece, pruned, of_start)
 
     channels: tuple[ChannelMap, ...] = tuple(tuple(moved(p) for p in pieces) for pieces in old.channels)
-    shapes = [_as_4d(s) for s in sources]
+    shapes = [as_4d(shape_of(s)) for s in sources]
     index_map = IndexMap(tuple(shapes), old.output, channels)
     node.call = index_map_call(index_map, sources, len(shape_of(node.var)))
 
@@ -192,7 +194,7 @@ def _of_class(piece: Piece, pruned: Pruned, of_start: Mapping[Start, int]) -> Pi
 def _compute(graph: Graph, before: Node, pruned: Pruned, start: Start) -> Var:
     """The source's channels of one class, at their pixels."""
     linear, channels = pruned.linear, pruned.classes[start]
-    reads = every(_as_4d(linear.data), pruned.strides, start)
+    reads = every(as_4d(shape_of(linear.data)), pruned.strides, start)
     node = graph.insert_before(before, index_map_call(reads, [linear.data]), linear.node.name)
     weight = relax.const(linear.weight[channels], str(linear.weight.dtype))
     attributes = linear.node.call.attrs
@@ -205,8 +207,3 @@ def _compute(graph: Graph, before: Node, pruned: Pruned, start: Start) -> Var:
             before, Call(step.call.op, args, step.call.attrs, step.call.ty_args), step.name
         )
     return node.var
-
-
-def _as_4d(expr: Expr) -> Shape:
-    n, c, h, w = shape_of(expr)
-    return (n, c, h, w)

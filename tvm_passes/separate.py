@@ -13,7 +13,7 @@ from tvm.ir import Expr, IRModule
 
 from .apply_index_map import index_map_call, index_map_of
 from .graph import Graph, Node
-from .index_map import IndexMap
+from .index_map import IndexMap, as_4d
 from .relax_values import shape_of
 from .report import IndexMapRecord, Report
 from .translation import summarize, translation_of
@@ -79,10 +79,5 @@ def _separate(
             report.index_maps.append(copied)
         for channel, read in zip(channels, chosen, strict=True):
             reads[channel] = (place, read)
-    joined = IndexMap.gather([_as_4d(source) for source in sources], reads)
+    joined = IndexMap.gather([as_4d(shape_of(source)) for source in sources], reads)
     node.call = index_map_call(joined, sources, len(shape_of(node.var)))
-
-
-def _as_4d(source: Expr) -> tuple[int, int, int, int]:
-    n, c, h, w = shape_of(source)
-    return (n, c, h, w)

@@ -134,6 +134,10 @@ def test_unwritable_dump(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
         ["zoo"],
         ["zoo", "resnet50"],
         ["zoo", "abacus", "-o", "abacus.onnx"],
+        ["tune"],
+        ["tune", "model.onnx", "--trials", "0"],
+        ["tune", "model.onnx", "--minutes", "-1"],
+        ["compile", "model.onnx", "-o", "out", "--tuning-records", "here", "--no-tuning-records"],
     ],
 )
 def test_usage(

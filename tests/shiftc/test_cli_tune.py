@@ -221,24 +221,6 @@ def test_nothing_can_be_measured(
     assert "SIGILL" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["tune"],
-        ["tune", "model.onnx", "--trials", "0"],
-        ["tune", "model.onnx", "--minutes", "-1"],
-        ["compile", "model.onnx", "-o", "out", "--tuning-records", "here", "--no-tuning-records"],
-    ],
-)
-def test_usage(
-    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert main(arguments, {}) == ExitStatus.USAGE
-    _one_line(capsys)
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_a_model_that_is_not_there(tmp_path: Path) -> None:
     assert main(["tune", str(tmp_path / "absent.onnx"), "-o", str(tmp_path / "r")], {}) == (
         ExitStatus.MODEL_NOT_FOUND

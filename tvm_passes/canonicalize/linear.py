@@ -55,6 +55,17 @@ class Linear:
     def is_padded(self) -> bool:
         return self.is_conv and any(int(p) for p in self.node.call.attrs.padding)
 
+    @property
+    def is_pointwise(self) -> bool:
+        """A 1 x 1 convolution: every output pixel reads one pixel, none of them padding."""
+        return self.is_conv and self.weight.shape[2:] == (1, 1) and not self.is_padded
+
+    @property
+    def strides(self) -> tuple[int, int]:
+        """Of a convolution, along rows and columns."""
+        rows, columns = (int(s) for s in self.node.call.attrs.strides)
+        return rows, columns
+
     def scale_outputs(self, scale: Array) -> Linear:
         """Make the node compute s * (W x); `scale` is one number per output channel."""
         return self._with(self._rows() * scale.reshape(self.groups, -1, 1, 1))

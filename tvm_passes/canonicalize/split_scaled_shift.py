@@ -27,7 +27,7 @@ def split_scaled_shift(graph: Graph) -> None:
             continue
         scale = taps.sum(axis=1)
         data = linear.data
-        if not _is_pointwise(linear):
+        if not _reads_in_place(linear):
             one_hot = relax.const(linear.weight != 0, str(linear.weight.dtype))
             call = Call(node.call.op, [data, one_hot], node.call.attrs, node.call.ty_args)
             data = graph.insert_before(node, call, node.name).var
@@ -35,7 +35,7 @@ def split_scaled_shift(graph: Graph) -> None:
         node.call = relax.op.multiply(data, linear.per_channel(scale))
 
 
-def _is_pointwise(linear: Linear) -> bool:
+def _reads_in_place(linear: Linear) -> bool:
     """Every output pixel is read from the input's pixel of the same place."""
     same_plane = shape_of(linear.data) == shape_of(linear.node.var)
-    return linear.weight.shape[2:] == (1, 1) and not linear.is_padded and same_plane
+    return linear.is_pointwise and same_plane

@@ -6,6 +6,9 @@ lanes hold channels, and which channels make a group, is in tables: channels may
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 
 from schedules.template import divisors
@@ -23,29 +26,27 @@ from .steps import StageStep
 
 def lower_layer_norm(context: LoweringContext, step: StageStep, record: KernelRecord) -> KernelCall:
     """`y = (x - mean) / sqrt(variance + epsilon)` over the channels of every pixel."""
-    stage = step.stage
-    n, channels, rows, columns = stage.shape
-    workload = LayerNorm(
-        channels=channels,
-        blocks=step.output.blocks,
-        lanes=step.output.extent.lanes,
-        pixels=n * rows * columns,
-        epsilon=stage.epsilon,
-        epilogue=epilogue_of(stage.epilogue, step.operands),
-    )
-    return call_stage(context, step, context.kernel(workload), _over_channels(context, step), record)
+    return _lower_over_channels(context, step, record, partial(LayerNorm, epsilon=step.stage.epsilon))
 
 
 def lower_softmax(context: LoweringContext, step: StageStep, record: KernelRecord) -> KernelCall:
     """`y = exp(x) / sum(exp(x))` over the channels of every pixel."""
-    stage = step.stage
-    n, channels, rows, columns = stage.shape
-    workload = Softmax(
+    return _lower_over_channels(context, step, record, Softmax)
+
+
+def _lower_over_channels(
+    context: LoweringContext,
+    step: StageStep,
+    record: KernelRecord,
+    workload_of: Callable[..., LayerNorm | Softmax],
+) -> KernelCall:
+    n, channels, rows, columns = step.stage.shape
+    workload = workload_of(
         channels=channels,
         blocks=step.output.blocks,
         lanes=step.output.extent.lanes,
         pixels=n * rows * columns,
-        epilogue=epilogue_of(stage.epilogue, step.operands),
+        epilogue=epilogue_of(step.stage.epilogue, step.operands),
     )
     return call_stage(context, step, context.kernel(workload), _over_channels(context, step), record)
 
