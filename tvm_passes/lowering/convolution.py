@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import attrs
 import numpy as np
 
@@ -22,19 +24,21 @@ from .operands import epilogue_arguments, epilogue_of, output_arguments, spread_
 from .steps import StageStep
 from .vectors import Vectors, ways_to_cut
 
+Weights = Callable[[], Array]
+
 
 @attrs.frozen(eq=False)
 class Part:
     """Some of the output's vectors, and the convolution that computes them.
 
     offsets: of the virtual channels, [tables, virtual channels].
-    weights: [vectors * lanes, virtual channels].
+    weights: [vectors * lanes, virtual channels]; made when asked for: most parts are only compared.
     """
 
     vectors: Vectors
     workload: IndexedConv
     offsets: Array
-    weights: Array
+    weights: Weights
 
 
 def lower_convolution(context: LoweringContext, step: StageStep, record: KernelRecord) -> KernelCall:
@@ -49,7 +53,7 @@ def lower_convolution(context: LoweringContext, step: StageStep, record: KernelR
             "x": ARENA,
             "ct": context.table(part.offsets),
             "pt": pixels,
-            "k": context.constant(schedules.pack_weights(kernel, part.weights)),
+            "k": context.constant(schedules.pack_weights(kernel, part.weights())),
             **output_arguments(context, output, vectors=part.vectors),
             **epilogue_arguments(context, stage.epilogue, step.operands, output, vectors=part.vectors),
         }
@@ -95,7 +99,7 @@ def _virtual_order(channels: int, taps: int, lanes: int) -> tuple[Array, Array]:
     return channel.reshape(-1)[order], tap.reshape(-1)[order]
 
 
-def _dense(stage: Stage, view: ChannelView, output: Blocked, vectors: Vectors) -> tuple[Array, Array]:
+def _dense(stage: Stage, view: ChannelView, output: Blocked, vectors: Vectors) -> tuple[Array, Weights]:
     """Channel offsets [1, virtual channels] and weights [vectors * lanes, virtual channels]."""
     assert stage.weight is not None
     used = np.flatnonzero(view.source >= 0)
@@ -105,10 +109,10 @@ def _dense(stage: Stage, view: ChannelView, output: Blocked, vectors: Vectors) -
         used, weight = np.zeros(1, np.int64), np.zeros_like(weight)
     channel, tap = _virtual_order(len(used), len(taps), view.extent.lanes)
     offsets = view.bases()[used][channel] + taps[tap]
-    return offsets[None, :], spread_rows(weight[:, used[channel], tap], output)[vectors.rows]
+    return offsets[None, :], lambda: spread_rows(weight[:, used[channel], tap], output)[vectors.rows]
 
 
-def _grouped(stage: Stage, view: ChannelView, output: Blocked, vectors: Vectors) -> tuple[Array, Array]:
+def _grouped(stage: Stage, view: ChannelView, output: Blocked, vectors: Vectors) -> tuple[Array, Weights]:
     """One table per vector: the channels of all groups whose outputs lie in it, zero-weighted across.
 
     Returns channel offsets [tables, virtual channels] and weights [vectors * lanes, virtual channels].
@@ -135,7 +139,7 @@ def _grouped(stage: Stage, view: ChannelView, output: Blocked, vectors: Vectors)
             rows[row_of[outs], part] = weight[outs][:, channel, tap]
         for slot in range(len(members), widest):
             offsets[vector, slot * per_group : (slot + 1) * per_group] = offsets[vector, :per_group]
-    return _share_tables(offsets), rows
+    return _share_tables(offsets), lambda: rows
 
 
 def _share_tables(offsets: Array) -> Array:
