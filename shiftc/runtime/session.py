@@ -26,8 +26,9 @@ from shiftc.runtime.threads import check_affinity, use_threads
 def load(path: str | os.PathLike[str], affinity: Sequence[int] = ()) -> Session:
     """Loads the artifact at `path`.
 
-    affinity: the number of a core for each of the program's threads; without, the system decides. Whoever
-              calls `run` is the first thread, and stays bound to the first core.
+    affinity: the number of a core for each of the program's threads. Whoever calls `run` is the first
+              thread, and stays bound to the first core. Without, workers have cores of their own and
+              the calling thread is free.
 
     Raises AffinityError, or an ArtifactError: it is no artifact, is damaged, is of another version, or was
     compiled for another processor.

@@ -14,6 +14,7 @@ import ctypes
 import os
 import threading
 from collections.abc import Sequence
+from functools import cache
 from itertools import count as numbers
 
 import tvm_ffi
@@ -28,7 +29,6 @@ busy for a sixth of a second after every call."""
 _configured = threading.local()
 _environment = threading.Lock()
 _pools = numbers()
-_current_core = ctypes.CDLL(None).sched_getcpu
 
 
 def use_threads(count: int, affinity: tuple[int, ...] = ()) -> None:
@@ -65,12 +65,18 @@ def _share(first: bool, count: int, affinity: tuple[int, ...]) -> None:
         os.sched_setaffinity(0, {affinity[0]})
 
 
+@cache
+def _system() -> ctypes.CDLL:
+    """The C library, loaded when a program of several threads asks: one thread needs nothing of it."""
+    return ctypes.CDLL(None)
+
+
 def _leave(workers: Sequence[int]) -> None:
     """Move the calling thread away from the workers' cores, and leave it free again.
 
     The system would do so after some milliseconds, in which the two take turns.
     """
-    if _current_core() in workers:
+    if _system().sched_getcpu() in workers:
         allowed = os.sched_getaffinity(0)
         if elsewhere := allowed - set(workers):
             os.sched_setaffinity(0, elsewhere)
