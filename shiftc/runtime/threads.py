@@ -34,8 +34,8 @@ _pools = numbers()
 def use_threads(count: int, affinity: tuple[int, ...] = ()) -> None:
     """Makes programs started by the calling thread run on `count` threads.
 
-    affinity: a core for each thread; the calling thread, which is the first, stays bound to its own. Without,
-              workers are bound to the cores that the calling thread may use.
+    affinity: a core for each thread; the calling thread, which is the first, stays bound to its own until it
+              starts a program without. Then workers are bound to the cores that the calling thread may use.
 
     A program of one thread launches nothing: it never makes a pool.
     """
@@ -43,26 +43,25 @@ def use_threads(count: int, affinity: tuple[int, ...] = ()) -> None:
     if current is None and count == 1 and not affinity:
         return
     if current != (count, affinity):
-        _share(current is None, count, affinity)
+        _share(count, affinity)
         _configured.state = (count, affinity)
     if count > 1 and not affinity:
         _leave(_configured.cores[1:count])
 
 
-def _share(first: bool, count: int, affinity: tuple[int, ...]) -> None:
-    """Make the pool, the first time, and use so many of its threads."""
-    allowed = os.sched_getaffinity(0)
-    if first and count > 1:
-        _configured.size = max(count, len(allowed))
-        _configured.cores = _rotated(sorted(allowed), next(_pools))
-    size = getattr(_configured, "size", 0)
-    if size:
+def _share(count: int, affinity: tuple[int, ...]) -> None:
+    """Use so many threads of the pool, which is made for the first program that has several."""
+    _, bound = getattr(_configured, "state", (1, ()))
+    free = _configured.free if bound else os.sched_getaffinity(0)
+    if count > 1 and not hasattr(_configured, "cores"):
+        _configured.size = max(count, len(free))
+        _configured.cores = _rotated(sorted(free), next(_pools))
+    if size := getattr(_configured, "size", 0):
         cores = affinity or _configured.cores
         # TVM binds one by one only if there is a core for every worker, used or not.
         _configure(count, [cores[i % len(cores)] for i in range(size)])
-        os.sched_setaffinity(0, allowed)
-    if affinity:
-        os.sched_setaffinity(0, {affinity[0]})
+    _configured.free = free
+    os.sched_setaffinity(0, {affinity[0]} if affinity else free)
 
 
 @cache

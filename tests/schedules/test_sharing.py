@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import schedules
 from schedules.emit import UNBOUNDED
+from schedules.meeting import meetings
 from schedules.parallelism import divides_evenly, makespan, share, shifts
 from schedules.template import Kernel
 from schedules.workload import (
@@ -25,6 +26,7 @@ from schedules.workload import (
     WinogradOutput,
     Workload,
 )
+from shiftc.runtime.threads import use_threads
 from tests.schedules import reference
 from tests.schedules.harness import host_targets, run
 
@@ -117,6 +119,16 @@ def test_the_makespan_is_the_last_tasks() -> None:
     assert makespan([8, 2], [10, 3], 2) == 43
     assert makespan([3, 1], [10, 3], 2) == 20  # the odd tile to one task, the remainder to the other
     assert makespan([1], [10], 4) == 10
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_tasks_meet_as_often_as_they_are_told(threads: int) -> None:
+    """Also where a thread runs all of them."""
+    loop = meetings(TARGET, 2)
+    use_threads(threads)
+    loop.run()
+    loop.run()
+    assert loop.arrivals() == 2 * 2 * loop.count
 
 
 def test_few_iterations_do_not_divide_evenly() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tvm_ffi
 
 import shiftc
 from shiftc.errors import AffinityError, InputDtypeError, InputNameError, InputShapeError
@@ -134,6 +135,29 @@ def test_affinity_binds_the_calling_thread(
     y, bound = _run_bound(tmp_path / "tiny", x, cores)
     np.testing.assert_array_equal(y, expected)
     assert bound == {cores[0]}
+
+
+@pytest.mark.parametrize("bound", [True, False])
+def test_several_threads_after_a_bound_one(
+    tiny: Any, tmp_path: Path, x: np.ndarray, expected: np.ndarray, bound: bool
+) -> None:
+    """The pool is made for the first program that has several threads, whatever ran before."""
+    cores = tuple(sorted(os.sched_getaffinity(0)))
+    if len(cores) < 2:
+        pytest.skip("one core")
+    for threads in (1, 2):
+        tiny.write(tmp_path / f"{threads}", threads=threads)
+
+    def one_after_the_other() -> tuple[np.ndarray, int, set[int]]:
+        shiftc.load(tmp_path / "1", cores[:1]).run({"x": x})
+        y = shiftc.load(tmp_path / "2", cores[:2] if bound else ()).run({"x": x})["y"]
+        return y, tvm_ffi.get_global_func("runtime.NumThreads")(), os.sched_getaffinity(0)
+
+    with ThreadPoolExecutor(1) as pool:
+        y, threads, afterwards = pool.submit(one_after_the_other).result()
+    np.testing.assert_array_equal(y, expected)
+    assert threads == 2
+    assert afterwards == (set(cores[:1]) if bound else set(cores))
 
 
 @pytest.mark.parametrize(

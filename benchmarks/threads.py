@@ -1,0 +1,157 @@
+"""What several threads gain: every network compiled for one and for more, both in one process.
+
+    python -m benchmarks.threads                                  # every network of the zoo at batch 1
+    python -m benchmarks.threads --networks resnet50 --batches 1 8
+    python -m benchmarks.threads --artifacts DIR --compile-only   # now compile, measure when it is quiet
+
+Both programs take turns in warm bursts, as runtimes do in `shiftc bench`. The calling thread stays on the
+last core; workers are bound to those before it. Nothing else may run meanwhile: a task that has lost its
+core is waited for at every step. A loop of bare barriers takes its turns among the programs: under a
+hypervisor that moves its cores, what tasks pay to meet, and to read what another wrote, can be several times
+as much the next minute. Writes `<machine>-threads.json` and a Markdown table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+from benchmarks.command_line import as_json, results_path
+from benchmarks.markdown import row, table_head, times
+from benchmarks.results_file import FOLDER, Measurement, ResultsFile, now
+from schedules.meeting import meetings
+from shiftc import zoo
+from shiftc.artifact import read_manifest
+from shiftc.bench.compare import PAUSE_SECONDS
+from shiftc.bench.machine import this_machine
+from shiftc.bench.turns import Runnable, time_calmly
+from shiftc.driver import compile_model, write_zoo
+from shiftc.options import CompileOptions, ModelOptions, ZooOptions
+from shiftc.runtime import Session, load
+from shiftc.runtime.threads import use_threads
+from shiftc.target import parse_target
+from shiftc.tensors import made_up
+
+KEY = ("network", "batch", "threads")
+
+_ALONE, _TOGETHER, _MEETINGS = "alone", "together", "meetings"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measures the networks that the command line asks for."""
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    parser.add_argument("--networks", nargs="+", choices=zoo.names(), default=list(zoo.names()))
+    parser.add_argument("--batches", nargs="+", type=int, default=[1])
+    parser.add_argument("--threads", type=int, default=2, help="beside one (2)")
+    parser.add_argument("--rounds", type=int, default=11, help="turns of each program (11)")
+    parser.add_argument(
+        "--artifacts", type=Path, help="folder of compiled networks; what it has is not compiled"
+    )
+    parser.add_argument("--compile-only", action="store_true", help="only fill --artifacts")
+    parser.add_argument("--results", type=Path, default=FOLDER, help="folder of the results")
+    chosen = parser.parse_args(arguments)
+    if chosen.compile_only and chosen.artifacts is None:
+        parser.error("--compile-only needs --artifacts")
+    if chosen.threads > len(os.sched_getaffinity(0)):
+        parser.error(f"--threads {chosen.threads}: this process may use fewer cores")
+    machine = this_machine()
+    file = ResultsFile(results_path(chosen.results, machine, "host", "threads"), KEY)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = chosen.artifacts or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, batch in ((name, batch) for batch in chosen.batches for name in chosen.networks):
+            alone, together = (compiled(name, batch, threads, folder) for threads in (1, chosen.threads))
+            if chosen.compile_only:
+                continue
+            measurement = measure(alone, together, chosen.threads, chosen.rounds)
+            measurements = file.merged(file.read(), [{"network": name, "batch": batch, **measurement}])
+            file.write(as_json(machine, "host"), measurements)
+            title = f"Threads on {machine.processor}"
+            file.path.with_suffix(".md").write_text(table(title, measurements), encoding="utf-8")
+            print(f"{name}, batch {batch}: {times(measurement['gain'])}", flush=True)
+    return 0
+
+
+def compiled(name: str, batch: int, threads: int, folder: Path) -> Path:
+    """The artifact of a network for so many threads; compiled unless the folder has it."""
+    artifact = folder / f"{name}-batch{batch}-threads{threads}"
+    if not artifact.exists():
+        with tempfile.TemporaryDirectory() as models:
+            model = Path(models) / f"{name}.onnx"
+            write_zoo(ZooOptions(name, model, batch))
+            compile_model(CompileOptions(ModelOptions(model, threads=threads), artifact))
+    return artifact
+
+
+def measure(alone: Path, together: Path, threads: int, rounds: int) -> Measurement:
+    """Milliseconds of a program of one thread and of one compiled for several; how much faster this is.
+
+    used:    the threads it has: one, where more are modelled not to pay.
+    meeting: nanoseconds of a barrier of as many tasks as were asked for.
+    """
+    free = os.sched_getaffinity(0)
+    cores = sorted(free, reverse=True)
+    used = read_manifest(together).threads
+    sessions = {_ALONE: load(alone, cores[:1]), _TOGETHER: load(together, cores[:used])}
+    barriers = meetings(parse_target("host"), threads)
+
+    def meet() -> None:
+        use_threads(threads, tuple(cores[:threads]))
+        barriers.run()
+
+    runnables = {name: runnable(session) for name, session in sessions.items()}
+    try:
+        turns = time_calmly({**runnables, _MEETINGS: meet}, rounds, PAUSE_SECONDS)
+    finally:
+        os.sched_setaffinity(0, free)
+    one, several = turns[_ALONE], turns[_TOGETHER]
+    return {
+        "threads": threads,
+        "used": used,
+        **{f"{name}_ms": round(1e3 * median(turns[name]), 4) for name in sessions},
+        **{f"{name}_min_ms": round(1e3 * min(turns[name]), 4) for name in sessions},
+        "gain": round(median(one) / median(several), 3),
+        "gain_of_minima": round(min(one) / min(several), 3),
+        "meeting_ns": round(1e9 * median(turns[_MEETINGS]) / barriers.count),
+        "time": now(),
+    }
+
+
+def runnable(session: Session) -> Runnable:
+    """Runs the program on random inputs."""
+    return partial(session.run, made_up(session.signature.inputs, "random"))
+
+
+_COLUMNS = ("network", "batch", "threads", "one ms", "several ms", "gain", "of minima", "meeting ns")
+
+
+def table(title: str, measurements: Iterable[Measurement]) -> str:
+    """Markdown: one row a measurement, the longest networks first."""
+    lines = [
+        f"# {title}",
+        "",
+        "Milliseconds of a program of one thread and of one compiled for several, in turns in one process:",
+        "medians, and the ratios of medians and of minima. A program that is modelled to gain too little has",
+        "one thread all the same. The last column is what tasks took to meet at a barrier in the same turns.",
+        "",
+        *table_head(_COLUMNS),
+    ]
+    return "\n".join([*lines, *map(_row, sorted(measurements, key=lambda m: -m["alone_ms"]))]) + "\n"
+
+
+def _row(m: Measurement) -> str:
+    threads = f"{m['threads']}" if m["used"] == m["threads"] else f"{m['threads']} → {m['used']}"
+    figures = (f"{m[name]:.3f}" for name in ("alone_ms", "together_ms"))
+    gains = (times(m[name]) for name in ("gain", "gain_of_minima"))
+    return row([m["network"], f"{m['batch']}", threads, *figures, *gains, f"{m['meeting_ns']}"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
