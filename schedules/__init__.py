@@ -2,7 +2,7 @@
 
 from schedules.machine import MachineParameters, UnknownMachineError, machine_of
 from schedules.pipeline import PIPELINE_NAME, register
-from schedules.registry import build, modelled_cycles, pack_weights
+from schedules.registry import build, modelled_cycles, pack_weights, refusal
 from schedules.template import Decisions, Kernel, ScheduleError, Template
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "machine_of",
     "modelled_cycles",
     "pack_weights",
+    "refusal",
 ]
 
 register()

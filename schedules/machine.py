@@ -17,6 +17,8 @@ class MachineParameters:
     vector_registers: architectural vector registers.
     address_registers: general-purpose registers a reduction loop has for the addresses of its pixels.
     fma_ports:        full-width fused multiply-adds started in a cycle.
+    add_ports:        full-width additions started in a cycle beside multiply-adds; 0 where these share
+                      their ports.
     load_ports:       full-width vector loads started in a cycle.
     fma_latency:      cycles until a dependent multiply-add can start.
     has_fma:          multiply and add are one instruction.
@@ -32,6 +34,7 @@ class MachineParameters:
     vector_registers: int
     fma_ports: int
     load_ports: int
+    add_ports: int = 0
     fma_latency: int = 4
     has_fma: bool = True
     embeds_broadcast: bool = False
@@ -81,11 +84,11 @@ _BY_FEATURES: tuple[tuple[frozenset[str], MachineParameters], ...] = (
 
 _BY_CPU: Mapping[str, Mapping[str, Any]] = {
     # Zen 4 executes 512-bit instructions as two halves: one multiply-add and one load a cycle.
-    "znver4": {"fma_ports": 1, "load_ports": 1, "l2_bytes": 1 << 20},
-    "znver5": {"l1_bytes": 48 * 1024, "l2_bytes": 1 << 20},
-    "znver3": {"l2_bytes": 512 * 1024},
-    "znver2": {"l2_bytes": 512 * 1024},
-    "znver1": {"fma_ports": 1, "load_ports": 1, "l2_bytes": 512 * 1024},
+    "znver4": {"fma_ports": 1, "add_ports": 1, "load_ports": 1, "l2_bytes": 1 << 20},
+    "znver5": {"add_ports": 2, "l1_bytes": 48 * 1024, "l2_bytes": 1 << 20},
+    "znver3": {"add_ports": 2, "l2_bytes": 512 * 1024},
+    "znver2": {"add_ports": 2, "l2_bytes": 512 * 1024},
+    "znver1": {"fma_ports": 1, "add_ports": 1, "load_ports": 1, "l2_bytes": 512 * 1024},
     "skylake-avx512": {"l2_bytes": 1 << 20},
     "cascadelake": {"l2_bytes": 1 << 20},
     "icelake-server": {"l1_bytes": 48 * 1024, "l2_bytes": 1280 * 1024},

@@ -8,21 +8,24 @@ import tvm
 from numpy.typing import NDArray
 
 from schedules.machine import machine_of
+from schedules.paired_products import pack_paired
 from schedules.template import Decisions, Kernel, ScheduleError, Template
-from schedules.workload import Depthwise, IndexedConv, Workload
-from schedules.x86 import depthwise, indexed_conv, register_tile
+from schedules.workload import Depthwise, IndexedConv, PairedConv, Workload
+from schedules.x86 import depthwise, indexed_conv, paired_conv, register_tile
 from schedules.x86.depthwise import DepthwiseTemplate
 from schedules.x86.elementwise import ElementwiseTemplate
 from schedules.x86.global_pool import GlobalPoolTemplate
 from schedules.x86.group_norm import GroupNormTemplate
 from schedules.x86.indexed_conv import IndexedConvTemplate
 from schedules.x86.layer_norm import LAYER_NORM
+from schedules.x86.paired_conv import PairedConvTemplate
 from schedules.x86.softmax import SOFTMAX
 from schedules.x86.window_pool import WindowPoolTemplate
 from schedules.x86.winograd import WinogradInputTemplate, WinogradOutputTemplate
 
 TEMPLATES: tuple[Template, ...] = (
     IndexedConvTemplate(),
+    PairedConvTemplate(),
     DepthwiseTemplate(),
     WindowPoolTemplate(),
     GlobalPoolTemplate(),
@@ -51,6 +54,15 @@ def template_of(workload: Workload, target: tvm.target.Target) -> Template:
     raise ScheduleError(f"no template for {workload}: " + "; ".join(reasons))
 
 
+def refusal(workload: Workload, target: tvm.target.Target) -> str | None:
+    """None if a template takes the workload on `target`, else why none does."""
+    try:
+        template_of(workload, target)
+    except ScheduleError as error:
+        return str(error)
+    return None
+
+
 def build(
     workload: Workload, target: tvm.target.Target, threads: int = 1, decisions: Decisions | None = None
 ) -> Kernel:
@@ -72,14 +84,16 @@ def build(
     return attrs.evolve(template.schedule(workload, dict(decisions), machine), threads=threads)
 
 
-def modelled_cycles(workload: IndexedConv, target: tvm.target.Target, threads: int = 1) -> float:
+def modelled_cycles(workload: IndexedConv | PairedConv, target: tvm.target.Target, threads: int = 1) -> float:
     """What the analytic defaults expect the workload to take on `target`, in cycles of one core."""
+    if isinstance(workload, PairedConv):
+        return paired_conv.modelled_cycles(workload, machine_of(target), threads)
     return register_tile.modelled_cycles(workload, machine_of(target), threads)
 
 
 def weights_shape(workload: Workload) -> tuple[int, int] | None:
     """Shape of the weights that `pack_weights` takes for the workload; None if it has none."""
-    if isinstance(workload, IndexedConv):
+    if isinstance(workload, IndexedConv | PairedConv):
         return workload.blocks * workload.lanes, workload.virtual_channels
     if isinstance(workload, Depthwise):
         return workload.blocks * workload.lanes, len(workload.taps)
@@ -90,11 +104,14 @@ def pack_weights(kernel: Kernel, weights: NDArray[np.float32]) -> NDArray[np.flo
     """`weights` in the order `kernel` reads its `k`, flat.
 
     IndexedConv: weights [blocks * lanes, virtual channels] (of the block's own table, if grouped).
+    PairedConv: the same, virtual channels in the order of the pairing.
     Depthwise: weights [blocks * lanes, taps].
     Raises ScheduleError for a shape that is not the workload's.
     """
     if isinstance(kernel.workload, IndexedConv):
         return indexed_conv.pack_weights(kernel.workload, kernel.decisions, weights)
+    if isinstance(kernel.workload, PairedConv):
+        return pack_paired(weights, kernel.workload.lanes)
     if isinstance(kernel.workload, Depthwise):
         return depthwise.pack_weights(kernel.workload, weights)
     raise ScheduleError(f"kernel {kernel.name} has no weights")

@@ -95,6 +95,23 @@ class IndexedConv:
 
 
 @attrs.frozen
+class PairedConv:
+    """An `IndexedConv` of one table whose products are paired, see `schedules/paired_products.py`.
+
+    lines: pairs of vectors of x that hold all paired channels: per pixel p the paired channels' own products
+           are the lanes of `x[line[i, 0] + pt[p] + v] * x[line[i, 1] + pt[p] + v] * sign[i, v]`, i < `lines`.
+    """
+
+    virtual_channels: int
+    lines: int
+    blocks: int
+    lanes: int
+    pixels: int
+    epilogue: Epilogue = ()
+    dtype: str = "float32"
+
+
+@attrs.frozen
 class Depthwise:
     """`y[yo[o] + yp[p] + v] = epilogue(sum_t x[xo[o] + xp[p] + tap[t] + v] * k[o, t, v])`.
 
@@ -255,6 +272,7 @@ class WinogradOutput:
 
 Workload = (
     IndexedConv
+    | PairedConv
     | Depthwise
     | WindowPool
     | GlobalPool

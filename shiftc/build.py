@@ -55,6 +55,7 @@ def build_program(
             opt_level=passes.level,
             disabled_passes=passes.disabled,
             winograd=passes.winograd,
+            pairing=passes.pairing,
             verify_passes=passes.verify,
             dump_ir=passes.dump_ir,
             node_of_var=imported.node_of_var,

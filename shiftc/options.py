@@ -46,6 +46,7 @@ class PassOptions:
     verify:    run the module before and after every pass and compare.
     dump_ir:   folder that receives the module after every pass.
     winograd:  3 x 3 convolutions may take Winograd's form, at level 3.
+    pairing:   products may be paired, at level 3.
     cache:     object code of kernels is kept between compilations; what is compiled is the same either way.
     cache_dir: where; None: see `shiftc.kernel_cache.default_folder`.
     """
@@ -55,6 +56,7 @@ class PassOptions:
     verify: bool = False
     dump_ir: Path | None = None
     winograd: bool = True
+    pairing: bool = True
     cache: bool = True
     cache_dir: Path | None = None
 

@@ -19,6 +19,7 @@ from schedules.tuning.records import NO_RECORDS, Records
 
 from .array import Array
 from .compiled import KernelRecord
+from .forms import ANY_FORM, Forms
 from .graph import Graph
 from .layout import Planner
 from .lowering.channelwise import lower_depthwise, lower_elementwise, lower_global_pool, lower_window_pool
@@ -93,17 +94,17 @@ def lower(
     target: tvm.target.Target,
     threads: int,
     node_of_var: Mapping[str, str],
-    winograd: bool = True,
+    forms: Forms = ANY_FORM,
     records: Records = NO_RECORDS,
 ) -> Lowered:
     """Plan the arena of `main` and lower every step of it.
 
-    winograd allows its form of convolution; kernels follow the `records` of their workloads. A program that
+    forms: of convolutions that may be taken. Kernels follow the `records` of their workloads. A program that
     several threads are modelled not to make faster is lowered for one.
     """
-    lowered = _lower_for(mod, target, threads, node_of_var, winograd, records)
+    lowered = _lower_for(mod, target, threads, node_of_var, forms, records)
     if threads > 1 and not threads_pay(lowered.calls, threads, schedules.machine_of(target)):
-        return _lower_for(mod, target, 1, node_of_var, winograd, records)
+        return _lower_for(mod, target, 1, node_of_var, forms, records)
     return lowered
 
 
@@ -112,12 +113,12 @@ def _lower_for(
     target: tvm.target.Target,
     threads: int,
     node_of_var: Mapping[str, str],
-    winograd: bool,
+    forms: Forms,
     records: Records,
 ) -> Lowered:
     machine = schedules.machine_of(target)
-    planned = Planner(mod, machine.lanes, machine if winograd else None, threads).run()
-    context = LoweringContext(target, threads, records)
+    planned = Planner(mod, machine.lanes, machine if forms.winograd else None, threads).run()
+    context = LoweringContext(target, threads, forms, records)
     cleared = planned.arena.cleared
     lowered = [
         (step, call)

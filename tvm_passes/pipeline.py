@@ -32,6 +32,7 @@ from .commute import commute
 from .compiled import Compiled
 from .compose import compose
 from .fold import fold
+from .forms import Forms
 from .fuse import fuse
 from .lower import Lowered, lower
 from .node import origin
@@ -55,6 +56,7 @@ class PipelineOptions:
     opt_level:       0 turns off every pass that a program can do without (recognize, commute, fold).
     disabled_passes: passes by name that are left out.
     winograd:        3 x 3 convolutions may take Winograd's form (only at opt_level 3): faster, less exact.
+    pairing:         products may be paired (only at opt_level 3): faster, less exact.
     verify_passes:   run the module before and after every pass on random inputs and compare.
     dump_ir:         directory for the module after every pass, or None.
     node_of_var:     names of the model's nodes by names of the variables they became.
@@ -66,6 +68,7 @@ class PipelineOptions:
     opt_level: int = 3
     disabled_passes: tuple[str, ...] = ()
     winograd: bool = True
+    pairing: bool = True
     verify_passes: bool = False
     dump_ir: Path | None = None
     node_of_var: Mapping[str, str] = attrs.field(factory=dict)
@@ -142,8 +145,9 @@ def _lowered(
         mod = changed
         _dump(options, number, name, mod)
     started = time.perf_counter()
-    winograd = options.winograd and options.opt_level == 3
-    lowered = lower(mod, target, options.threads, options.node_of_var, winograd, options.records)
+    all_forms = options.opt_level == 3
+    forms = Forms(options.winograd and all_forms, options.pairing and all_forms)
+    lowered = lower(mod, target, options.threads, options.node_of_var, forms, options.records)
     times["lower"] = time.perf_counter() - started
     _dump(options, len(relax_passes), "lower", lowered.module)
     return lowered

@@ -10,7 +10,7 @@ import attrs
 from schedules.machine import MachineParameters
 from schedules.parallelism import makespan, worth_threads
 from schedules.template import Decisions, ScheduleError, divisors, doublings, largest_divisor, tiles
-from schedules.workload import IndexedConv
+from schedules.workload import IndexedConv, PairedConv
 
 _LARGEST_UNROLL = 4
 _LARGEST_CANDIDATE_UNROLL = 16
@@ -129,20 +129,26 @@ def default_decisions(workload: IndexedConv, machine: MachineParameters, threads
     machine = machine.for_lanes(workload.lanes)
     tile, _ = _cheapest(workload, machine, threads)
     tile_bytes = tile.blocks * workload.lanes * workload.virtual_channels * 4
-    whole_tiles = workload.blocks // tile.blocks
-    # Weights that the second cache cannot hold anyway stream past each tile of x, which it then keeps.
-    panel = machine.l2_bytes // 2 // tile_bytes or whole_tiles
-    # Every block of a panel is a run of memory that is written, and read for each operand of its epilogue.
-    runs = tile.blocks * (1 + sum(op.access is not None for op in workload.epilogue))
-    panel = min(panel, max(1, machine.streams // runs))
     return {
         "pixel_tile": tile.pixels,
         "block_tile": tile.blocks,
         "unroll": largest_divisor(workload.virtual_channels, _LARGEST_UNROLL),
-        "panel": largest_divisor(whole_tiles, panel),
+        "panel": blocks_at_once(workload, tile_bytes, tile.blocks, machine),
         "x_tiles": _tiles_on_their_way(workload, tile, machine),
         "threads": threads,
     }
+
+
+def blocks_at_once(
+    workload: IndexedConv | PairedConv, tile_bytes: int, block_tile: int, machine: MachineParameters
+) -> int:
+    """How many tiles of blocks, of `tile_bytes` of weights each, should share a sweep over the pixels."""
+    whole_tiles = workload.blocks // block_tile
+    # Weights that the second cache cannot hold anyway stream past each tile of x, which it then keeps.
+    panel = machine.l2_bytes // 2 // tile_bytes or whole_tiles
+    # Every block of a panel is a run of memory that is written, and read for each operand of its epilogue.
+    runs = block_tile * (1 + sum(op.access is not None for op in workload.epilogue))
+    return largest_divisor(whole_tiles, min(panel, max(1, machine.streams // runs)))
 
 
 def _tiles_on_their_way(workload: IndexedConv, tile: RegisterTile, machine: MachineParameters) -> int:

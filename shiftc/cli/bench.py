@@ -53,6 +53,7 @@ class CommaSeparated(click.ParamType):  # type: ignore[type-arg]
     "--rounds", type=click.IntRange(min=1), default=15, show_default=True, help="Turns of each runtime."
 )
 @click.option("--no-winograd", is_flag=True, help="Compute 3x3 convolutions directly.")
+@click.option("--no-pairing", is_flag=True, help="Never pair products.")
 @click.option("--json", "destination", metavar="FILE|-", help="Write the report as JSON; - is stdout.")
 @debug_flag
 @click.pass_obj
@@ -64,6 +65,7 @@ def bench(
     threads: tuple[int, ...],
     rounds: int,
     no_winograd: bool,
+    no_pairing: bool,
     destination: str | None,
     **model_values: Any,
 ) -> None:
@@ -75,7 +77,7 @@ def bench(
         against=against,
         threads=threads,
         rounds=rounds,
-        passes=PassOptions(winograd=not no_winograd),
+        passes=PassOptions(winograd=not no_winograd, pairing=not no_pairing),
     )
     with terminal.progress() as progress:
         report = bench_model(options, progress)

@@ -34,6 +34,7 @@ from shiftc.options import CompileOptions, PassOptions
 @click.option("--verify-passes", is_flag=True, help="Run the module before and after every pass and compare.")
 @click.option("--disabled-pass", "disabled_passes", multiple=True, metavar="NAME", help="Leave a pass out.")
 @click.option("--no-winograd", is_flag=True, help="Compute 3 x 3 convolutions directly: slower, more exact.")
+@click.option("--no-pairing", is_flag=True, help="Never pair products: slower, more exact.")
 @click.option("--no-cache", is_flag=True, help="Compile every kernel anew, and keep none.")
 @click.option("--cache-dir", type=PATH, metavar="DIR", help="Where kernels are kept between compilations.")
 @click.option("--verbose", is_flag=True, help="Say which tuning records are not followed, and why.")
@@ -51,6 +52,7 @@ def compile_(
     verify_passes: bool,
     disabled_passes: tuple[str, ...],
     no_winograd: bool,
+    no_pairing: bool,
     verbose: bool,
     no_cache: bool,
     cache_dir: Path | None,
@@ -68,6 +70,7 @@ def compile_(
             verify_passes,
             dump_ir,
             winograd=not no_winograd,
+            pairing=not no_pairing,
             cache=not no_cache,
             cache_dir=cache_dir,
         ),

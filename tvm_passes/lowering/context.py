@@ -18,6 +18,7 @@ from schedules.workload import Workload
 from ..array import Array
 from ..compiled import KernelRecord
 from ..constant_pool import ConstantPool
+from ..forms import ANY_FORM, Forms
 from ..placement import Address
 
 ARENA = Address("arena")
@@ -80,6 +81,7 @@ class LoweringContext:
 
     target: tvm.target.Target
     threads: int
+    forms: Forms = ANY_FORM
     records: Records = NO_RECORDS
     pool: ConstantPool = attrs.Factory(ConstantPool)
     kernels: dict[tuple[Workload, int], Kernel] = attrs.Factory(dict)

@@ -1,23 +1,25 @@
 """Dense and grouped convolutions of any kernel, and matrix multiplications, as indexed convolutions.
 
 `y[o, p] = sum_{c,t} w[o, c, t] x[c, p * stride + t]` becomes a sum over virtual channels (c, t) read at
-`ct[c, t] + pt[p]`; channels of zeros drop out, and so do their weights.
+`ct[c, t] + pt[p]`; channels of zeros drop out, and so do their weights. Products are
+paired where that is allowed and modelled to pay.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import attrs
 import numpy as np
 
 import schedules
-from schedules.workload import IndexedConv
+from schedules.paired_products import pair_channels
+from schedules.workload import IndexedConv, PairedConv
 
 from ..array import Array
 from ..channel_view import ChannelView
 from ..compiled import KernelRecord
-from ..placement import Blocked
+from ..placement import Address, Blocked
 from ..stage import Stage
 from .context import ARENA, Invocation, KernelCall, LoweringContext
 from .operands import epilogue_arguments, epilogue_of, output_arguments, spread_rows
@@ -26,18 +28,21 @@ from .vectors import Vectors, ways_to_cut
 
 Weights = Callable[[], Array]
 
+_WORTH_PAIRING = 0.95
+"""Share of the direct form's cycles that must not be exceeded: it is the more exact one."""
+
 
 @attrs.frozen(eq=False)
 class Part:
     """Some of the output's vectors, and the convolution that computes them.
 
-    offsets: of the virtual channels, [tables, virtual channels].
+    tables:  arguments that only the kernel of this workload takes; `ct` are the virtual channels' offsets.
     weights: [vectors * lanes, virtual channels]; made when asked for: most parts are only compared.
     """
 
     vectors: Vectors
-    workload: IndexedConv
-    offsets: Array
+    workload: IndexedConv | PairedConv
+    tables: Mapping[str, Array]
     weights: Weights
 
 
@@ -51,9 +56,9 @@ def lower_convolution(context: LoweringContext, step: StageStep, record: KernelR
         kernel = context.kernel(part.workload)
         arguments = {
             "x": ARENA,
-            "ct": context.table(part.offsets),
             "pt": pixels,
             "k": context.constant(schedules.pack_weights(kernel, part.weights())),
+            **{name: _stored(context, table) for name, table in part.tables.items()},
             **output_arguments(context, output, vectors=part.vectors),
             **epilogue_arguments(context, stage.epilogue, step.operands, output, vectors=part.vectors),
         }
@@ -62,14 +67,24 @@ def lower_convolution(context: LoweringContext, step: StageStep, record: KernelR
     return KernelCall(tuple(invocations), record)
 
 
+def _stored(context: LoweringContext, table: Array) -> Address:
+    return context.table(table) if table.dtype.kind == "i" else context.constant(table)
+
+
 def _cheapest(context: LoweringContext, step: StageStep) -> tuple[Part, ...]:
     """Of the ways to cut the output into vectors, the one with the fewest modelled cycles."""
 
-    def cycles(parts: tuple[Part, ...]) -> float:
-        return sum(schedules.modelled_cycles(p.workload, context.target, context.threads) for p in parts)
+    def cheaper(part: Part) -> tuple[float, Part]:
+        cycles = schedules.modelled_cycles(part.workload, context.target, context.threads)
+        paired = _paired(context, step, part)
+        if paired is not None:
+            fewer = schedules.modelled_cycles(paired.workload, context.target, context.threads)
+            if fewer < _WORTH_PAIRING * cycles:
+                return fewer, paired
+        return cycles, part
 
-    ways = [tuple(_part(step, vectors) for vectors in way) for way in ways_to_cut(step.output)]
-    return min(ways, key=cycles)
+    ways = [[cheaper(_part(step, vectors)) for vectors in way] for way in ways_to_cut(step.output)]
+    return tuple(part for _, part in min(ways, key=lambda way: sum(cycles for cycles, _ in way)))
 
 
 def _part(step: StageStep, vectors: Vectors) -> Part:
@@ -85,7 +100,30 @@ def _part(step: StageStep, vectors: Vectors) -> Part:
         tables=offsets.shape[0],
         epilogue=epilogue_of(stage.epilogue, step.operands),
     )
-    return Part(vectors, workload, offsets, weights)
+    return Part(vectors, workload, {"ct": offsets}, weights)
+
+
+def _paired(context: LoweringContext, step: StageStep, part: Part) -> Part | None:
+    """The part with its products in pairs; None where that cannot be or is not allowed."""
+    direct, lanes = part.workload, step.view.extent.lanes
+    assert isinstance(direct, IndexedConv)
+    if not context.forms.pairing or direct.tables > 1 or lanes == 1:
+        return None
+    pairing = pair_channels(part.tables["ct"][0], lanes)
+    if pairing is None:
+        return None
+    workload = PairedConv(
+        virtual_channels=direct.virtual_channels,
+        lines=len(pairing.lines),
+        blocks=direct.blocks,
+        lanes=direct.lanes,
+        pixels=direct.pixels,
+        epilogue=direct.epilogue,
+    )
+    if schedules.refusal(workload, context.target) is not None:
+        return None
+    tables = {"ct": part.tables["ct"][0][pairing.order], "line": pairing.lines, "sign": pairing.signs}
+    return Part(part.vectors, workload, tables, lambda: part.weights()[:, pairing.order])
 
 
 def _virtual_order(channels: int, taps: int, lanes: int) -> tuple[Array, Array]:

@@ -1,0 +1,122 @@
+"""Convolutions whose products are paired: right for any channels, only where allowed, exact for any input."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tvm import relax
+
+import schedules
+from tests.passes.modules import (
+    HOST,
+    check_compiled,
+    compiled,
+    conv,
+    execute,
+    module,
+    one_hot,
+    run_with_tvm,
+    tensors,
+    through,
+)
+from tvm_passes.index_map import IndexMap
+
+pytestmark = pytest.mark.skipif(
+    not schedules.machine_of(HOST).add_ports, reason="additions share the ports of multiply-adds here"
+)
+RANDOM = np.random.default_rng(11)
+
+
+def weight(*shape: int) -> np.ndarray:
+    return (RANDOM.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))).astype("float32")
+
+
+def paired(program: object) -> list[str]:
+    return [step.name for step in program.steps if step.name.startswith("paired_conv")]  # type: ignore[attr-defined]
+
+
+def pointwise(inputs: int, outputs: int, height: int = 14, width: int = 14, batch: int = 1):
+    """A convolution that blocks its channels, and one that reads them, with bias, residual and ReLU."""
+
+    def body(emit, x):
+        y = emit(relax.op.nn.relu(emit(conv(x, weight(inputs, 8, 1, 1)))))
+        z = emit(conv(y, weight(outputs, inputs, 1, 1)))
+        z = emit(relax.op.add(z, relax.const(weight(1, outputs, 1, 1))))
+        if inputs == outputs:
+            z = emit(relax.op.add(z, y))
+        return emit(relax.op.nn.relu(z))
+
+    return module([(batch, 8, height, width)], body)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "batch"), [(64, 64, 1), (58, 116, 1), (96, 100, 2), (147, 64, 1), (320, 80, 1)]
+)
+def test_pointwise_convolutions(inputs: int, outputs: int, batch: int) -> None:
+    assert paired(check_compiled(pointwise(inputs, outputs, batch=batch), 5e-6))
+
+
+def test_planes_that_columns_do_not_fill() -> None:
+    assert paired(check_compiled(pointwise(64, 64, 7, 7), 5e-6))
+    assert paired(check_compiled(pointwise(64, 64, 5, 11), 5e-6))
+
+
+def test_it_can_be_switched_off() -> None:
+    assert not paired(check_compiled(pointwise(64, 64), 5e-6, pairing=False))
+    assert not paired(check_compiled(pointwise(64, 64), 5e-6, opt_level=0))
+
+
+def test_shifted_channels() -> None:
+    """Channels of a block that are moved by different offsets lie in different lines."""
+
+    def body(emit, x):
+        y = emit(relax.op.nn.relu(emit(conv(x, weight(90, 8, 1, 1)))))
+        taps = [divmod(channel * 9 // 90, 3) for channel in range(90)]
+        moved = emit(conv(y, one_hot(taps), padding=1, groups=90))
+        return emit(conv(moved, weight(96, 90, 1, 1)))
+
+    assert paired(check_compiled(module([(1, 8, 14, 14)], body), 5e-6))
+
+
+def test_strided_convolutions_of_larger_kernels() -> None:
+    def body(emit, x):
+        y = emit(relax.op.nn.relu(emit(conv(x, weight(64, 8, 1, 1)))))
+        return emit(relax.op.nn.conv2d(y, relax.const(weight(64, 64, 3, 3)), strides=2, padding=1))
+
+    assert paired(check_compiled(module([(1, 8, 15, 15)], body), 5e-6))
+
+
+def test_channels_from_several_tensors() -> None:
+    def body(emit, x):
+        parts = [emit(relax.op.nn.relu(emit(conv(x, weight(c, 8, 1, 1))))) for c in (20, 44)]
+        shapes = [(1, c, 14, 14) for c in (20, 44)]
+        reads = [(1, c) for c in range(44)][::-1] + [(0, c) for c in range(20)]
+        joined = emit(through(IndexMap.gather(shapes, reads), *parts))
+        return emit(conv(joined, weight(64, 64, 1, 1)))
+
+    assert paired(check_compiled(module([(1, 8, 14, 14)], body), 5e-6))
+
+
+def test_a_planar_input_is_summed_directly() -> None:
+    """It is an image more often than not, in whatever units."""
+
+    def body(emit, x):
+        return emit(conv(x, weight(64, 64, 1, 1)))
+
+    assert not paired(check_compiled(module([(1, 64, 14, 14)], body), 5e-6))
+
+
+def test_several_tasks_give_the_same() -> None:
+    assert paired(check_compiled(pointwise(128, 128, 28, 28), 5e-6, threads=2))
+
+
+@pytest.mark.parametrize("magnitude", [1e-6, 1e-3, 0.1, 30.0, 1e4])
+def test_inputs_of_any_magnitude(magnitude: float) -> None:
+    mod = pointwise(64, 96)
+    program = compiled(mod)
+    assert paired(program)
+    inputs = [tensor * np.float32(magnitude) for tensor in tensors(mod, 1)]
+    expected = run_with_tvm(mod, inputs)
+    for got, want in zip(execute(program, inputs, inputs, outputs=expected), expected, strict=True):
+        scale = np.abs(want).max()
+        np.testing.assert_allclose(got / scale, want / scale, rtol=0, atol=1e-5)

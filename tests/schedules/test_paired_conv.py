@@ -1,0 +1,144 @@
+"""The paired convolution against numpy, for every shape of remainder, and how exact it is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tvm
+
+import schedules
+from schedules.paired_products import Pairing, pair_channels
+from schedules.workload import Epilogue, EpilogueOp, PairedConv
+from tests.schedules import reference
+from tests.schedules.harness import AVX2, AVX512, host_targets, run
+
+LANES = 16
+ZEN3 = tvm.target.Target({"kind": "llvm", "mcpu": "znver3"})
+BIAS_RELU: Epilogue = (EpilogueOp("add_vector"), EpilogueOp("relu"))
+ADD_BLOCK: Epilogue = (EpilogueOp("add_vector"), EpilogueOp("add", access="block"), EpilogueOp("relu"))
+
+executed = pytest.mark.skipif(AVX512 not in host_targets(), reason="this machine does not execute AVX-512")
+
+
+def operands(
+    rng: np.random.Generator, channels: int, pixels: int, magnitude: float = 1.0
+) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray], Pairing]:
+    """(x [pixels, channels], memory, tables, pairing): channels in some lanes of lines, NaN elsewhere."""
+    lines = channels // LANES + 3
+    offsets = np.sort(rng.permutation(lines * LANES)[:channels])
+    x = (rng.standard_normal((pixels, channels)) * magnitude).astype(np.float32)
+    memory = np.full((pixels, lines * LANES), np.nan, np.float32)
+    memory[:, offsets] = x
+    pairing = pair_channels(offsets, LANES)
+    assert pairing is not None
+    tables = {
+        "ct": offsets[pairing.order].astype(np.int32),
+        "pt": (np.arange(pixels) * lines * LANES).astype(np.int32),
+        "line": pairing.lines.astype(np.int32).ravel(),
+        "sign": pairing.signs.ravel(),
+    }
+    return x, memory.ravel(), tables, pairing
+
+
+def largest_error(
+    channels: int,
+    blocks: int,
+    pixels: int,
+    epilogue: Epilogue = (),
+    decisions: schedules.Decisions | None = None,
+    threads: int = 1,
+    magnitude: float = 1.0,
+) -> float:
+    """Over the largest output."""
+    rng = np.random.default_rng(channels)
+    x, memory, tables, pairing = operands(rng, channels, pixels, magnitude)
+    workload = PairedConv(channels, len(pairing.lines), blocks, LANES, pixels, epilogue)
+    kernel = schedules.build(workload, AVX512, threads, decisions)
+    weights = rng.standard_normal((blocks * LANES, channels)).astype(np.float32) / np.float32(channels**0.5)
+    arguments = {
+        "x": memory,
+        **tables,
+        "k": schedules.pack_weights(kernel, weights[:, pairing.order]),
+        **reference.scattered_output(rng, blocks, pixels, LANES),
+        **reference.epilogue_arguments(rng, epilogue, blocks, LANES, pixels),
+    }
+    sums = (weights.astype(np.float64) @ x.T).reshape(blocks, LANES, pixels).transpose(0, 2, 1)
+    expected = reference.store(reference.apply_epilogue(epilogue, sums, arguments), arguments)
+    actual = run(kernel, arguments, AVX512)
+    assert (np.isnan(actual) == np.isnan(expected)).all()
+    return float(np.nanmax(np.abs(actual - expected)) / np.nanmax(np.abs(expected)))
+
+
+@executed
+@pytest.mark.parametrize(
+    ("channels", "blocks", "pixels", "epilogue"),
+    [
+        (24, 1, 1, ()),
+        (25, 2, 49, BIAS_RELU),
+        (64, 3, 33, ADD_BLOCK),
+        (80, 5, 10, BIAS_RELU),
+        (147, 2, 7, ()),
+        (176, 11, 21, ADD_BLOCK),
+        (512, 1, 12, ()),
+    ],
+)
+def test_against_numpy(channels: int, blocks: int, pixels: int, epilogue: Epilogue) -> None:
+    assert largest_error(channels, blocks, pixels, epilogue) < 3e-6
+
+
+@executed
+@pytest.mark.parametrize(
+    ("pixel_tile", "columns", "panel", "unroll"), [(1, 1, 1, 1), (7, 3, 3, 2), (10, 2, 6, 4), (3, 7, 2, 1)]
+)
+def test_it_follows_decisions(pixel_tile: int, columns: int, panel: int, unroll: int) -> None:
+    decisions = {
+        "pixel_tile": pixel_tile,
+        "columns": columns,
+        "panel": panel,
+        "unroll": unroll,
+        "threads": 1,
+    }
+    assert largest_error(50, 6, 23, BIAS_RELU, decisions) < 3e-6
+
+
+@executed
+@pytest.mark.parametrize("pixels", [10, 49, 200])
+def test_tasks_share_it(pixels: int) -> None:
+    assert largest_error(96, 12, pixels, BIAS_RELU, threads=2) < 3e-6
+    assert largest_error(96, 12, pixels, BIAS_RELU, threads=3) < 3e-6
+
+
+@executed
+@pytest.mark.parametrize("magnitude", [1e-30, 1e-4, 0.01, 0.1, 1.0, 10.0, 100.0, 1e4, 1e30])
+def test_no_input_costs_accuracy(magnitude: float) -> None:
+    """What is far from the magnitude the weights are scaled to is not paired."""
+    assert largest_error(384, 2, 40, magnitude=magnitude) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("workload", "target", "reason"),
+    [
+        (PairedConv(64, 2, 4, 8, 49), AVX2, "additions share the ports of multiply-adds"),
+        (PairedConv(64, 2, 4, 8, 49), ZEN3, "additions do not take one scalar from memory"),
+        (PairedConv(64, 2, 4, 8, 49), AVX512, "blocks of 8 lanes, a vector has 16"),
+        (PairedConv(5, 1, 4, 16, 49), AVX512, "5 channels, a group has 6"),
+        (PairedConv(64, 2, 4, 16, 49, dtype="float16"), AVX512, "only float32"),
+    ],
+)
+def test_it_refuses(workload: PairedConv, target: object, reason: str) -> None:
+    refusal = schedules.refusal(workload, target)
+    assert refusal is not None and reason in refusal
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"unroll": 3}, "unroll 3 does not divide 10 groups"),
+        ({"panel": 3}, "panel 3 does not divide 4 blocks"),
+        ({"pixel_tile": 20}, "20 pixels have more addresses"),
+    ],
+)
+def test_decisions_that_do_not_fit(changed: dict[str, int], reason: str) -> None:
+    decisions = {"pixel_tile": 8, "columns": 1, "unroll": 1, "panel": 4, "threads": 1, **changed}
+    with pytest.raises(schedules.ScheduleError, match=reason):
+        schedules.build(PairedConv(64, 2, 4, 16, 49), AVX512, decisions=decisions)
