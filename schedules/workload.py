@@ -113,18 +113,30 @@ class PairedConv:
 
 @attrs.frozen
 class Depthwise:
-    """`y[yo[o] + yp[p] + v] = epilogue(sum_t x[xo[o] + xp[p] + tap[t] + v] * k[o, t, v])`.
+    """`y[yo[o] + yp[n, h, w] + v] = epilogue(sum_t x[xo[o] + xn[n] + p(h, w) + taps[t] + v] * k[o, t, v])`,
 
-    taps: offset of every tap from the pixel's address, in elements (part of the workload: it lets the
-          code generator use constant displacements).
+    `p(h, w) = h * row_step + w * column_step`.
+
+    row_step, column_step: from an output pixel to the one below (beside) it, elements of x.
+    taps: offset of every tap from the pixel's address, in elements. Steps and taps are part of the workload
+          because pixels that lie near each other read the same vectors: which ones is known to the code.
     """
 
     blocks: int
     lanes: int
-    pixels: int
+    batch: int
+    rows: int
+    columns: int
+    row_step: int
+    column_step: int
     taps: tuple[int, ...]
     epilogue: Epilogue = ()
     dtype: str = "float32"
+
+    @property
+    def pixels(self) -> int:
+        """Output positions over batch, rows and columns."""
+        return self.batch * self.rows * self.columns
 
 
 @attrs.frozen

@@ -112,6 +112,14 @@ class ChannelView:
         used = self.offset[self.source >= 0]
         return used if len(used) else np.zeros((1, 3), np.int64)
 
+    def steps(self, window: Window) -> tuple[int, int]:
+        """What `pixels` adds from one output pixel to the one below it, and to the one beside it."""
+        g = self.geometry
+        return (
+            window.stride[0] * self.stride[0] * g.row_stride,
+            window.stride[1] * self.stride[1] * g.column_stride,
+        )
+
     def pixels(self, window: Window, rows: int, columns: int) -> Array:
         """Element offset of every output pixel's first tap, without padding: int64 [N * rows * columns].
 

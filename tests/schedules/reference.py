@@ -142,7 +142,9 @@ def indexed_conv(w: IndexedConv, weights: Array, a: Mapping[str, Array]) -> Arra
 def depthwise(w: Depthwise, weights: Array, a: Mapping[str, Array]) -> Array:
     """[blocks, pixels, lanes] before the epilogue."""
     x, k = a["x"].astype(np.float64), weights.astype(np.float64).reshape(w.blocks, w.lanes, -1)
-    index = a["xo"][:, None, None, None] + a["xp"][:, None, None] + np.array(w.taps)[:, None]
+    rows, columns = np.arange(w.rows) * w.row_step, np.arange(w.columns) * w.column_step
+    pixels = (a["xn"][:, None, None] + rows[:, None] + columns).ravel()
+    index = a["xo"][:, None, None, None] + pixels[:, None, None] + np.array(w.taps)[:, None]
     return np.einsum("ovt,optv->opv", k, x[index + np.arange(w.lanes)])
 
 

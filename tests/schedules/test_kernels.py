@@ -11,7 +11,6 @@ import tvm
 
 import schedules
 from schedules.workload import (
-    Depthwise,
     Elementwise,
     Epilogue,
     EpilogueOp,
@@ -138,39 +137,6 @@ def check_indexed_conv(
     }
     sums = reference.indexed_conv(workload, weights, arguments)
     value = reference.apply_epilogue(workload.epilogue, sums, arguments)
-    check(run(kernel, arguments, target), reference.store(value, arguments))
-
-
-@pytest.mark.parametrize(
-    ("taps", "blocks", "pixels", "epilogue", "threads"),
-    [
-        (1, 2, 5, (), 1),
-        (9, 3, 29, BIAS_RELU, 1),
-        (9, 1, 1, ADD_BLOCK, 1),
-        (25, 2, 14, (), 1),
-        (49, 2, 9, BIAS_RELU, 1),
-        (9, 8, 900, BIAS_RELU, 2),
-    ],
-)
-def test_depthwise(
-    target: tvm.target.Target, taps: int, blocks: int, pixels: int, epilogue: Epilogue, threads: int
-) -> None:
-    rng = np.random.default_rng(taps)
-    lanes = lanes_of(target)
-    offsets = tuple(int(tap) for tap in rng.integers(-300, 300, taps))
-    workload = Depthwise(blocks, lanes, pixels, offsets, epilogue)
-    kernel = schedules.build(workload, target, threads)
-    assert ("T.parallel" in kernel.func.script()) == (threads > 1)
-    weights = rng.standard_normal((blocks * lanes, taps)).astype(np.float32)
-    arguments = {
-        "x": rng.standard_normal(reference.INPUT_SIZE).astype(np.float32),
-        "xo": reference.table(rng, blocks) + 300,
-        "xp": reference.table(rng, pixels),
-        "k": schedules.pack_weights(kernel, weights),
-        **reference.scattered_output(rng, blocks, pixels, lanes),
-        **reference.epilogue_arguments(rng, epilogue, blocks, lanes, pixels),
-    }
-    value = reference.apply_epilogue(epilogue, reference.depthwise(workload, weights, arguments), arguments)
     check(run(kernel, arguments, target), reference.store(value, arguments))
 
 

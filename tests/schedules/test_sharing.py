@@ -40,7 +40,7 @@ WORKLOADS: dict[str, Workload] = {
     "convolution of few pixels": IndexedConv(64, 37, LANES, 13, epilogue=EPILOGUE),
     "convolution of one pixel": IndexedConv(256, 33, LANES, 1),
     "grouped convolution": IndexedConv(36, 9, LANES, 53, tables=3),
-    "depthwise": Depthwise(9, LANES, 149, TAPS, EPILOGUE),
+    "depthwise": Depthwise(9, LANES, 2, 9, 11, 40, 5, TAPS, EPILOGUE),
     "window pool": WindowPool("max", 5, LANES, 1, 21, 14, 3, 3, EPILOGUE),
     "global pool": GlobalPool("avg", 40, LANES, 3, 149),
     "copy of blocks": Elementwise(33, LANES, 211, epilogue=EPILOGUE),

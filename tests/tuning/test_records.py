@@ -159,5 +159,6 @@ def test_a_workload_that_no_longer_exists_is_skipped(tmp_path: Path, monkeypatch
 
 def test_workloads_in_words() -> None:
     assert describe(POINTWISE).endswith(f"blocks 3, lanes {LANES}, pixels 50, + add_vector + relu")
-    assert describe(Depthwise(2, 16, 30, (0, 16))) == "blocks 2, lanes 16, pixels 30, 2 taps"
+    words = "blocks 2, lanes 16, rows 6, columns 5, row_step 96, column_step 16, 2 taps"
+    assert describe(Depthwise(2, 16, 1, 6, 5, 96, 16, (0, 16))) == words
     assert describe(Elementwise(3, 16, 20)) == "blocks 3, lanes 16, pixels 20, block"

@@ -136,7 +136,7 @@ def test_other_modules_are_no_markers() -> None:
 @pytest.mark.parametrize(
     "workload",
     [
-        Depthwise(2, 16, 30, (0, 16, -7), epilogue=(EpilogueOp("clip", (0.0, 6.0)),)),
+        Depthwise(2, 16, 1, 6, 5, 96, 16, (0, 16, -7), epilogue=(EpilogueOp("clip", (0.0, 6.0)),)),
         IndexedConv(3, 1, 4, 5, epilogue=(EpilogueOp("divide", access="lane", swapped=True),)),
         GlobalPool("max", 1, 8, 2, 4),
     ],

@@ -26,12 +26,16 @@ def lower_depthwise(context: LoweringContext, step: StageStep, record: KernelRec
     stage, view, blocks = step.stage, step.view, blocks_of(step)
     assert stage.weight is not None
     n, _, rows, columns = stage.shape
-    taps = view.tap_offsets(stage.window)
+    row_step, column_step = view.steps(stage.window)
     workload = Depthwise(
         blocks=step.output.blocks,
         lanes=step.output.extent.lanes,
-        pixels=n * rows * columns,
-        taps=tuple(int(t) for t in taps),
+        batch=n,
+        rows=rows,
+        columns=columns,
+        row_step=row_step,
+        column_step=column_step,
+        taps=tuple(int(t) for t in view.tap_offsets(stage.window)),
         epilogue=epilogue_of(stage.epilogue, step.operands),
     )
     kernel = context.kernel(workload)
@@ -39,7 +43,7 @@ def lower_depthwise(context: LoweringContext, step: StageStep, record: KernelRec
     arguments = {
         "x": ARENA,
         "xo": context.table(blocks.bases()),
-        "xp": context.table(view.pixels(stage.window, rows, columns)),
+        "xn": context.table(view.pixels(stage.window, 1, 1)),
         "k": context.constant(schedules.pack_weights(kernel, weights)),
     }
     return call_stage(context, step, kernel, arguments, record)
