@@ -9,11 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-HAND_OVER_CYCLES = 1_500
-"""What a barrier between two steps costs, and what a task lacks that another one's cache holds."""
+HAND_OVER_CYCLES = 500
+"""What a barrier between two steps costs, and what a task lacks that another one's cache holds.
 
-LAUNCH_CYCLES = 6_000
-"""What a run costs that hands the program to waiting threads and waits for the last of them."""
+Tasks on cores of one cache meet within 100 cycles, on others within 1500; between two shared kernels they
+meet anyway, whether the one between is shared or not.
+"""
+
+LAUNCH_CYCLES = 250_000
+"""What a run costs that hands the program to threads that sleep, and waits for the last of them.
+
+Threads that looked for work a few milliseconds ago are still awake, and cost a hundredth of it. But a small
+network that runs now and then must not be slower than on one thread.
+"""
 
 _CYCLES_WORTH_SHARING = 2 * HAND_OVER_CYCLES
 _EVEN_ENOUGH = 1.02

@@ -244,8 +244,9 @@ def test_several_inputs_and_a_repeated_output() -> None:
     check_compiled(module([(1, 4, 6, 6), (1, 4, 6, 6)], body))
 
 
+@pytest.mark.usefixtures("threads_pay")
 def test_threads_do_not_change_the_result() -> None:
-    check_compiled(module([SHAPE], _epilogues), threads=2)
+    assert check_compiled(module([SHAPE], _epilogues), threads=2).threads == 2
 
 
 @pytest.mark.parametrize("mcpu", ["haswell", "x86-64"])

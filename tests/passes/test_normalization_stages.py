@@ -99,6 +99,7 @@ def test_matrices() -> None:
     assert [s.kind for s in program.steps] == ["layout", "indexed_conv", "layer_norm", "softmax", "layout"]
 
 
+@pytest.mark.usefixtures("threads_pay")
 @pytest.mark.parametrize("threads", [1, 2])
 def test_far_from_zero(threads: int) -> None:
     """Mean 1e3, deviation 1: a variance as a difference of mean squares would be lost."""

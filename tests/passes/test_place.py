@@ -72,6 +72,7 @@ def test_a_halo_is_cleared_only_where_something_else_lay() -> None:
     assert all(not t.halo.empty for t in cleared)
 
 
+@pytest.mark.usefixtures("threads_pay")
 @pytest.mark.parametrize("threads", [1, 2])
 def test_halos_are_zero_whatever_lay_there(threads: int) -> None:
     """Run twice, on other numbers: what the first run leaves must not be read."""
@@ -128,6 +129,7 @@ def test_a_sum_is_written_over_an_operand_that_nobody_reads_later() -> None:
         assert spans[operand][1] == spans[result][0]
 
 
+@pytest.mark.usefixtures("threads_pay")
 @pytest.mark.parametrize("threads", [1, 2])
 def test_sums_over_their_operands_are_right(threads: int) -> None:
     check_compiled(module([(1, 8, 13, 11)], _residuals), threads=threads)

@@ -114,6 +114,20 @@ def test_tiny_networks_take_one_thread() -> None:
     assert compiled(mod, threads=2).threads == 1
 
 
+def test_less_gain_than_it_takes_to_wake_threads_means_one_thread() -> None:
+    """A tenth of a millisecond of work, and ten times as much."""
+
+    def threads_of(depth: int) -> int:
+        def body(emit, x):
+            for _ in range(depth):
+                x = emit(conv(x, weight(32, 32, 3, 3), 1))
+            return x
+
+        return lower(fuse(canonicalize(module([(1, 32, 28, 28)], body))), HOST, 2, {}).threads
+
+    assert [threads_of(depth) for depth in (1, 10)] == [1, 2]
+
+
 def test_one_thread_means_no_trace_of_tasks() -> None:
     script = lower(fuse(canonicalize(MODULE)), HOST, 1, {}).module.script()
     assert "parallel" not in script
