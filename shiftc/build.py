@@ -130,4 +130,5 @@ def _kernel(record: KernelRecord) -> KernelEntry:
         bytes=int(record.bytes),
         stage=record.stage,
         decisions=record.decisions,
+        reason=record.reason,
     )

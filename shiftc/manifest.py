@@ -52,6 +52,7 @@ class KernelEntry:
     bytes:      data read and written once.
     stage:      the model's nodes it stands for.
     decisions:  `record` where it is scheduled by a tuning record, `default` where analytically.
+    reason:     where it copies an input into another layout, why that is not read where it lies.
     """
 
     name: str
@@ -61,6 +62,7 @@ class KernelEntry:
     bytes: int
     stage: str
     decisions: str = "default"
+    reason: str = ""
 
 
 @attrs.frozen

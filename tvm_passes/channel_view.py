@@ -12,7 +12,7 @@ import numpy as np
 from .anchor import Window
 from .array import Array
 from .geometry import Extent, Geometry, Halo
-from .placement import ZERO_BASE, Blocked, BlockedMemory
+from .placement import ZERO_BASE, Address, Blocked, BlockedMemory
 
 
 @attrs.frozen(eq=False)
@@ -63,6 +63,11 @@ class ChannelView:
         return len(self.source)
 
     @property
+    def address(self) -> Address:
+        """What the bases count from."""
+        return self.tensors[0].address
+
+    @property
     def moves(self) -> bool:
         """Some channel is displaced, or pixels are skipped."""
         return bool(self.offset.any()) or self.stride != (1, 1)
@@ -72,7 +77,12 @@ class ChannelView:
         return bool((self.source < 0).any())
 
     def require_halo(self, window: Window, rows: int, columns: int) -> None:
-        """Make every element readable that a window over `rows` x `columns` outputs reads."""
+        """Make every element readable that a window over `rows` x `columns` outputs reads.
+
+        Of a tensor of the caller's none outside its planes is read: `lowering/borders`.
+        """
+        if self.tensors[0].is_callers:
+            return
         self.memory.needs_zeros |= self.has_zeros
         used = self._displacements()
         low, high = used.min(axis=0), used.max(axis=0)
@@ -94,7 +104,7 @@ class ChannelView:
             tensor.halo = tensor.halo.union(halo)
 
     def bases(self) -> Array:
-        """Element offset of every channel, its displacement included: int64 [C]."""
+        """Element offset of every channel from `address`, its displacement included: int64 [C]."""
         g = self.geometry
         out = np.empty(self.channels, np.int64)
         for index, tensor in enumerate(self.tensors):

@@ -25,6 +25,7 @@ class KernelRecord:
     macs:       multiply-adds of the model's operators (padding not counted).
     bytes:      data read and written once: operands, weights, result.
     decisions:  `record` where a kernel of it follows a tuning record, else `default`.
+    reason:     of a step that changes an input's layout, why the input is not read where it lies.
     """
 
     name: str
@@ -34,6 +35,7 @@ class KernelRecord:
     bytes: int
     stage: str
     decisions: Literal["default", "record"] = "default"
+    reason: str = ""
 
 
 @attrs.frozen

@@ -144,3 +144,21 @@ class Geometry:
         y = np.arange(rows)[None, :, None] * stride[0]
         x = np.arange(columns)[None, None, :] * stride[1]
         return self.offset(n, y, x).reshape(-1)
+
+
+@attrs.frozen
+class RowMajor(Geometry):
+    """Planes of a row-major tensor [N, C, H, W]: an image's planes follow each other, without a halo.
+
+    channels: C. A plane's images are as many planes apart.
+    """
+
+    channels: int = attrs.field(kw_only=True)
+
+    @property
+    def batch_stride(self) -> int:
+        return self.channels * self.extent.rows * self.extent.columns
+
+    @property
+    def plane(self) -> int:
+        return self.extent.rows * self.row_stride

@@ -20,6 +20,7 @@ from .array import Array
 from .channel_view import BlockView, ChannelView
 from .geometry import Border
 from .graph import Graph, Node
+from .in_place import why_not_in_place
 from .lowering.generic import is_view, legalize
 from .lowering.operands import Operand, choose_access
 from .lowering.steps import GenericStep, StageStep
@@ -56,6 +57,11 @@ class Planner:
         for index, param in enumerate(self.graph.params):
             address = Address("input", index=index)
             self.tensors.plain[param] = Plain(param.name, shape_of(param), dtype_of(param), address)
+            reason = why_not_in_place(param, self.graph.nodes, self.stages)
+            if reason is None:
+                self.tensors.blocked[param] = Blocked.of_caller(self.tensors.plain[param])
+            else:
+                self.tensors.reasons[param] = reason
         for node in self.graph.nodes:
             self._plan(node)
         for index, out in enumerate(self.graph.outputs):

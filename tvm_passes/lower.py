@@ -180,7 +180,7 @@ def _call(context: LoweringContext, step: Step, node_of_var: Mapping[str, str]) 
     if isinstance(step, PackStep):
         kind = _copy_kind(step.source, "input")
         record = _copy_record(kind, 2 * step.source.bytes, f"layout of {named(step.source.name)}")
-        return lower_pack(context, step, record)
+        return lower_pack(context, step, attrs.evolve(record, reason=step.reason))
     if isinstance(step, UnpackStep):
         kind = _copy_kind(step.output, "output")
         record = _copy_record(kind, 2 * step.output.bytes, f"layout of {named(step.output.name)}")

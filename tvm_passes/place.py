@@ -95,7 +95,9 @@ def _lower_bound(shared: Sequence[Shared]) -> int:
 
 
 def _wants_a_place(tensor: Tensor) -> bool:
-    return isinstance(tensor, Blocked) or (tensor.address is None and tensor.value is None)
+    if isinstance(tensor, Blocked):
+        return not tensor.is_callers
+    return tensor.address is None and tensor.value is None
 
 
 def _bytes(tensor: Tensor) -> int:

@@ -8,7 +8,8 @@ import attrs
 import numpy as np
 
 from .array import Array
-from .geometry import Extent, Geometry, Halo
+from .geometry import Extent, Geometry, Halo, RowMajor
+from .index_map import as_4d
 
 ZERO_BASE = 0
 """Element offset of the zeros that the arena begins with: a plane of every memory that needs one, or a cache
@@ -36,7 +37,8 @@ class Blocked:
                `positions[c] % lanes`. Positions no channel takes hold values nobody reads.
     blocks:    channel blocks allocated.
     halo:      how far outside its planes it is read.
-    base:      element offset of its first plane in the arena.
+    base:      element offset of its first plane from `address`.
+    address:   of the arena, or of the input that the tensor is.
     """
 
     name: str
@@ -46,6 +48,22 @@ class Blocked:
     memory: BlockedMemory | None = None
     halo: Halo = attrs.field(factory=Halo)
     base: int | None = None
+    address: Address = Address("arena")
+
+    @classmethod
+    def of_caller(cls, tensor: Plain) -> Blocked:
+        """An input [N, C, H, W] or [N, C] where it lies, planar; final as it is."""
+        assert tensor.address is not None
+        n, channels, rows, columns = as_4d(tensor.shape)
+        extent = Extent(n, rows, columns, lanes=1)
+        memory = CallersMemory(extent, channels=channels)
+        positions, blocks = natural_positions(channels, lanes=1)
+        return cls(tensor.name, extent, positions, blocks, memory, base=0, address=tensor.address)
+
+    @property
+    def is_callers(self) -> bool:
+        """It is an input of the program, not a tensor of the arena."""
+        return self.address.region != "arena"
 
     @property
     def channels(self) -> int:
@@ -57,12 +75,12 @@ class Blocked:
         return self.memory.geometry
 
     def block_base(self, block: Array | int) -> Array:
-        """Element offset in the arena of a channel block's plane."""
+        """Element offset of a channel block's plane."""
         assert self.base is not None
         return np.asarray(self.base + np.asarray(block) * self.geometry.plane)
 
     def channel_base(self, position: Array | int) -> Array:
-        """Element offset in the arena of a position's plane and lane."""
+        """Element offset of a position's plane and lane."""
         lanes = self.extent.lanes
         base = self.block_base(np.asarray(position) // lanes)
         return np.asarray(base + np.asarray(position) % lanes)
@@ -86,6 +104,24 @@ class BlockedMemory:
     def require(self, halo: Halo) -> None:
         """Make sure that elements this far outside a plane can be read."""
         self.halo = self.halo.union(halo)
+
+
+@attrs.define(eq=False)
+class CallersMemory(BlockedMemory):
+    """Of one row-major tensor of the caller's: around its planes lies something else, never a halo.
+
+    channels: of the tensor.
+    """
+
+    channels: int = attrs.field(kw_only=True)
+
+    @property
+    def geometry(self) -> Geometry:
+        return RowMajor(self.extent, Halo(), channels=self.channels)
+
+    def require(self, halo: Halo) -> None:
+        """Refuses: whoever reads the tensor leaves out what lies outside a plane."""
+        assert halo.empty, "a tensor of the caller's has no halo"
 
 
 @attrs.define(eq=False)

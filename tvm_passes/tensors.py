@@ -41,6 +41,7 @@ class Tensors:
         self.borders: dict[Var, Border] = {}
         self.clips: dict[Var, int] = {}
         self.planar: set[Var] = set()
+        self.reasons: dict[Var, str] = {}
         self.arena = Arena(0, 0)
         self._copies: dict[tuple[Blocked, Border, int], Blocked] = {}
         self._constants: dict[Expr, Plain] = {}
@@ -108,7 +109,7 @@ class Tensors:
             plane = (n, rows, columns)
             border, clip = self.border_of(var), self.clips.get(var)
             tensor = self.new_blocked(var.name, plane, border, positions, blocks, lanes, clip)
-            self.append(PackStep(self.plain_of(var), tensor))
+            self.append(PackStep(self.plain_of(var), tensor, self.reasons.get(var, "")))
         self.define_blocked(var, tensor)
         return tensor
 
@@ -177,7 +178,7 @@ class Tensors:
         """An operand as a view of blocked tensors. The map must be a translation."""
         if read.map is None:
             tensor = self.blocked_of(read.sources[0])
-            return ChannelView.whole(tensor, self.memory(tensor.extent))
+            return ChannelView.whole(tensor, tensor.memory or self.memory(tensor.extent))
         translation = translation_of(read.map)
         if isinstance(translation, str):
             raise LoweringError(f"a map that is no translation was folded: {translation}")

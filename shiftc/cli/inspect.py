@@ -41,6 +41,9 @@ def inspect(terminal: Terminal, /, path: Path, as_json: bool, **model_values: An
     terminal.show("kernels", steps, (_kernel(step, kernel) for step, kernel in enumerate(kernels)))
     for item in inspection.refused:
         terminal.say(f"not folded: {', '.join(item['nodes'])}: {item['reason']}")
+    for kernel in kernels:
+        if kernel.reason:
+            terminal.say(f"{kernel.stage}: {kernel.reason}")
     for reason in inspection.skipped_records:
         terminal.say(f"tuning record not followed: {reason}")
     terminal.say(summary(inspection))

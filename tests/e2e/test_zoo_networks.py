@@ -53,7 +53,7 @@ def test_no_kernel_only_moves_data(compiled: tuple[str, Agreement]) -> None:
         moving = [k for k in moving if not k.stage.startswith("halo")]
     copies = [k for k in moving if k.kind != "layout"]
     assert len(copies) == STRIDED_COPIES.get(name, 0), [k.stage for k in copies]
-    assert len(moving) - len(copies) <= 2, [k.stage for k in moving]
+    assert len(moving) - len(copies) <= 1, [k.stage for k in moving]  # of the output
 
 
 @pytest.mark.parametrize("compiled", FULLY_FOLDED, indirect=True)
@@ -63,4 +63,4 @@ def test_no_more_kernels_than_arithmetic(compiled: tuple[str, Agreement]) -> Non
     weights = {t.name: onnx.numpy_helper.to_array(t) for t in graph.initializer}
     arithmetic = sum(n.op_type in ARITHMETIC and not _is_shift(weights[n.input[1]]) for n in graph.node)
     pooling = sum(n.op_type in POOLING for n in graph.node)
-    assert len(result.manifest.kernels) <= arithmetic + pooling + 2
+    assert len(result.manifest.kernels) <= arithmetic + pooling + 1

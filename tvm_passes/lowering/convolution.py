@@ -21,7 +21,8 @@ from ..channel_view import ChannelView
 from ..compiled import KernelRecord
 from ..placement import Address, Blocked
 from ..stage import Stage
-from .context import ARENA, Invocation, KernelCall, LoweringContext
+from .borders import Pixels, classes_of_pixels, one_class
+from .context import Invocation, KernelCall, LoweringContext
 from .operands import epilogue_arguments, epilogue_of, output_arguments, spread_rows
 from .steps import StageStep
 from .vectors import Vectors, ways_to_cut
@@ -47,31 +48,44 @@ class Part:
 
 
 def lower_convolution(context: LoweringContext, step: StageStep, record: KernelRecord) -> KernelCall:
-    """The kernel calls of a convolution stage: one, or two where narrower vectors finish the last block."""
+    """The kernel calls of a convolution stage.
+
+    One for all pixels, or for each class of them at the border of an input that is read where it lies; two of
+    each where narrower vectors finish the last block.
+    """
+    stage, view = step.stage, step.view
+    n, _, rows, columns = stage.shape
+    plane = view.extent.rows, view.extent.columns
+    find = classes_of_pixels if view.tensors[0].is_callers else one_class
+    calls = [
+        _invocation(context, step, pixels, part)
+        for pixels in find(stage.window, plane, (n, rows, columns))
+        for part in _cheapest(context, step, pixels)
+    ]
+    return KernelCall((calls[0], *(attrs.evolve(call, beside=True) for call in calls[1:])), record)
+
+
+def _invocation(context: LoweringContext, step: StageStep, pixels: Pixels, part: Part) -> Invocation:
     stage, view, output = step.stage, step.view, step.output
-    _, _, rows, columns = stage.shape
-    pixels = context.table(view.pixels(stage.window, rows, columns))
-    invocations: list[Invocation] = []
-    for part in _cheapest(context, step):
-        kernel = context.kernel(part.workload)
-        arguments = {
-            "x": ARENA,
-            "pt": pixels,
-            "k": context.constant(schedules.pack_weights(kernel, part.weights())),
-            **{name: _stored(context, table) for name, table in part.tables.items()},
-            **output_arguments(context, output, vectors=part.vectors),
-            **epilogue_arguments(context, stage.epilogue, step.operands, output, vectors=part.vectors),
-        }
-        invocation = context.invoke(kernel, arguments)
-        invocations.append(attrs.evolve(invocation, beside=bool(invocations)))
-    return KernelCall(tuple(invocations), record)
+    starts = view.pixels(stage.window, *stage.shape[2:])
+    order, vectors = pixels.numbers, part.vectors
+    kernel = context.kernel(part.workload)
+    arguments = {
+        "x": view.address,
+        "pt": context.table(starts[order]),
+        "k": context.constant(schedules.pack_weights(kernel, part.weights())),
+        **{name: _stored(context, table) for name, table in part.tables.items()},
+        **output_arguments(context, output, order, vectors),
+        **epilogue_arguments(context, stage.epilogue, step.operands, output, order, vectors),
+    }
+    return context.invoke(kernel, arguments)
 
 
 def _stored(context: LoweringContext, table: Array) -> Address:
     return context.table(table) if table.dtype.kind == "i" else context.constant(table)
 
 
-def _cheapest(context: LoweringContext, step: StageStep) -> tuple[Part, ...]:
+def _cheapest(context: LoweringContext, step: StageStep, pixels: Pixels) -> tuple[Part, ...]:
     """Of the ways to cut the output into vectors, the one with the fewest modelled cycles."""
 
     def cheaper(part: Part) -> tuple[float, Part]:
@@ -83,20 +97,19 @@ def _cheapest(context: LoweringContext, step: StageStep) -> tuple[Part, ...]:
                 return fewer, paired
         return cycles, part
 
-    ways = [[cheaper(_part(step, vectors)) for vectors in way] for way in ways_to_cut(step.output)]
+    ways = [[cheaper(_part(step, pixels, vectors)) for vectors in way] for way in ways_to_cut(step.output)]
     return tuple(part for _, part in min(ways, key=lambda way: sum(cycles for cycles, _ in way)))
 
 
-def _part(step: StageStep, vectors: Vectors) -> Part:
+def _part(step: StageStep, pixels: Pixels, vectors: Vectors) -> Part:
     stage, output = step.stage, step.output
     convolve = _dense if stage.groups == 1 else _grouped
-    offsets, weights = convolve(stage, step.view, output, vectors)
-    n, _, rows, columns = stage.shape
+    offsets, weights = convolve(stage, step.view, output, pixels.taps, vectors)
     workload = IndexedConv(
         virtual_channels=offsets.shape[1],
         blocks=vectors.count,
         lanes=vectors.lanes,
-        pixels=n * rows * columns,
+        pixels=len(pixels.numbers),
         tables=offsets.shape[0],
         epilogue=epilogue_of(stage.epilogue, step.operands),
     )
@@ -137,12 +150,19 @@ def _virtual_order(channels: int, taps: int, lanes: int) -> tuple[Array, Array]:
     return channel.reshape(-1)[order], tap.reshape(-1)[order]
 
 
-def _dense(stage: Stage, view: ChannelView, output: Blocked, vectors: Vectors) -> tuple[Array, Weights]:
-    """Channel offsets [1, virtual channels] and weights [vectors * lanes, virtual channels]."""
+def _taps(stage: Stage, view: ChannelView, chosen: Array) -> tuple[Array, Array]:
+    """Of the chosen taps, what each adds to an offset, [T], and their weights, [O, I / groups, T]."""
     assert stage.weight is not None
+    weight = stage.weight.reshape(*stage.weight.shape[:2], -1)
+    return view.tap_offsets(stage.window)[chosen], weight[:, :, chosen]
+
+
+def _dense(
+    stage: Stage, view: ChannelView, output: Blocked, chosen: Array, vectors: Vectors
+) -> tuple[Array, Weights]:
+    """Channel offsets [1, virtual channels] and weights [vectors * lanes, virtual channels]."""
     used = np.flatnonzero(view.source >= 0)
-    taps = view.tap_offsets(stage.window)
-    weight = stage.weight.reshape(stage.weight.shape[0], view.channels, len(taps))
+    taps, weight = _taps(stage, view, chosen)
     if not used.size:  # everything reads zero: one virtual channel of weight zero keeps the kernel whole
         used, weight = np.zeros(1, np.int64), np.zeros_like(weight)
     channel, tap = _virtual_order(len(used), len(taps), view.extent.lanes)
@@ -150,16 +170,16 @@ def _dense(stage: Stage, view: ChannelView, output: Blocked, vectors: Vectors) -
     return offsets[None, :], lambda: spread_rows(weight[:, used[channel], tap], output)[vectors.rows]
 
 
-def _grouped(stage: Stage, view: ChannelView, output: Blocked, vectors: Vectors) -> tuple[Array, Weights]:
+def _grouped(
+    stage: Stage, view: ChannelView, output: Blocked, chosen: Array, vectors: Vectors
+) -> tuple[Array, Weights]:
     """One table per vector: the channels of all groups whose outputs lie in it, zero-weighted across.
 
     Returns channel offsets [tables, virtual channels] and weights [vectors * lanes, virtual channels].
     """
-    assert stage.weight is not None
-    taps = view.tap_offsets(stage.window)
-    outputs, inputs = stage.weight.shape[0] // stage.groups, stage.weight.shape[1]
-    weight = stage.weight.reshape(stage.weight.shape[0], inputs, len(taps))
-    group_of = np.arange(stage.weight.shape[0]) // outputs
+    taps, weight = _taps(stage, view, chosen)
+    inputs = weight.shape[1]
+    group_of = np.arange(len(weight)) // (len(weight) // stage.groups)
     of_vector = vectors.of(output.positions)
     row_of = of_vector * vectors.lanes + output.positions % vectors.lanes
     groups = [np.unique(group_of[of_vector == vector]) for vector in range(vectors.count)]

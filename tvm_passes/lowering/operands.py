@@ -49,7 +49,7 @@ def output_arguments(
     """
     vectors = vectors or Vectors.whole(output)
     return {
-        "y": ARENA,
+        "y": output.address,
         "yo": context.table(output.channel_base(vectors.starts)),
         "yp": context.table(_in_order(output.geometry.pixels(), order)),
     }

@@ -45,10 +45,14 @@ class StageStep:
 
 @attrs.frozen(eq=False)
 class PackStep:
-    """Plain to blocked: `output[c, n, h, w] = source[n, c, h, w]`."""
+    """Plain to blocked: `output[c, n, h, w] = source[n, c, h, w]`.
+
+    reason: of an input of the program, why it is not read where it lies.
+    """
 
     source: Plain
     output: Blocked
+    reason: str = ""
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
