@@ -20,16 +20,19 @@ _READ, _SECOND_CACHE, _DATA = 0, 2, 1
 """Operands of LLVM's prefetch intrinsic: for reading, into the second cache, data."""
 
 
+def fetch(buffer: Any, index: Expr) -> Expr:
+    """The call that fetches the cache line of an element; a line that does not exist does no harm."""
+    flags = [tirx.IntImm("int32", flag) for flag in (_READ, _SECOND_CACHE, _DATA)]
+    return tirx.call_llvm_intrin("void", "llvm.prefetch", tirx.address_of(buffer[index]), *flags)
+
+
 def prefetch_if(condition: Expr, buffer: Any, indices: Sequence[Expr]) -> Statement:
     """Fetch the cache lines of elements, under a condition.
 
     The condition does more than save fetches: it gives them a basic block of their own. LLVM moves no load
     across a prefetch, which in the midst of arithmetic costs it its order, and registers.
     """
-    flags = [tirx.IntImm("int32", flag) for flag in (_READ, _SECOND_CACHE, _DATA)]
-    addresses = [tirx.address_of(buffer[index]) for index in indices]
-    calls = [tirx.call_llvm_intrin("void", "llvm.prefetch", address, *flags) for address in addresses]
-    statements = [tirx.Evaluate(call) for call in calls]
+    statements = [tirx.Evaluate(fetch(buffer, index)) for index in indices]
     return tirx.IfThenElse(condition, tirx.SeqStmt(statements) if statements[1:] else statements[0], None)
 
 

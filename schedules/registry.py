@@ -11,7 +11,7 @@ from schedules.machine import machine_of
 from schedules.paired_products import pack_paired
 from schedules.template import Decisions, Kernel, ScheduleError, Template
 from schedules.workload import Depthwise, IndexedConv, PairedConv, Workload
-from schedules.x86 import depthwise, indexed_conv, paired_conv, register_tile
+from schedules.x86 import depthwise, indexed_conv, paired_column, register_tile
 from schedules.x86.depthwise import DepthwiseTemplate
 from schedules.x86.elementwise import ElementwiseTemplate
 from schedules.x86.global_pool import GlobalPoolTemplate
@@ -87,7 +87,7 @@ def build(
 def modelled_cycles(workload: IndexedConv | PairedConv, target: tvm.target.Target, threads: int = 1) -> float:
     """What the analytic defaults expect the workload to take on `target`, in cycles of one core."""
     if isinstance(workload, PairedConv):
-        return paired_conv.modelled_cycles(workload, machine_of(target), threads)
+        return paired_column.modelled_cycles(workload, machine_of(target), threads)
     return register_tile.modelled_cycles(workload, machine_of(target), threads)
 
 

@@ -103,9 +103,12 @@ def _emit_region(workload: IndexedConv, region: Region, buffers: Buffers) -> Non
 
 
 def _schedule_region(
-    schedule: Schedule, region: Region, decisions: Decisions, rounds: int, tasks: int
+    schedule: Schedule, region: Region, decisions: Decisions, rounds: int, tasks: int, near: bool
 ) -> tuple[int, int, int]:
-    """The extents of its outer loops: panels, pixel tiles, block tiles of a panel."""
+    """The extents of its outer loops: panels, pixel tiles, block tiles of a panel.
+
+    near: tasks may share the pixels alone, each reading all weights.
+    """
     o, p, v = schedule.get_loops(schedule.get_sblock(f"store_{region.index}"))
     (_, blocks, block_tile), (_, pixels, pixel_tile) = region.blocks, region.pixels
     panel = largest_divisor(blocks // block_tile, decisions["panel"])
@@ -121,8 +124,7 @@ def _schedule_region(
         tile=[p_inner, o_inner],
         unroll=[decisions["unroll"]],
         tasks=tasks,
-        # Several panels: their weights are many, and no task should read them all.
-        near=[p_outer] if panel * block_tile == blocks else [],
+        near=[p_outer] if near else [],
         rounds=rounds,
     )
     return blocks // block_tile // panel, pixels // pixel_tile, panel
@@ -177,7 +179,9 @@ class IndexedConvTemplate:
         multiply_adds = blocks * pixels * lanes * workload.virtual_channels
         tasks = tasks_for(multiply_adds / (machine.lanes * machine.fma_ports), decisions["threads"])
         rounds = chunk_rounds(workload, decisions)
-        extents = [_schedule_region(schedule, region, decisions, rounds, tasks) for region in parts]
+        # More weights than that would be read from memory by each task, where one task's blocks would do.
+        near = 4 * blocks * lanes * workload.virtual_channels <= machine.l2_bytes
+        extents = [_schedule_region(schedule, region, decisions, rounds, tasks, near) for region in parts]
         func = schedule.mod["main"]
         if rounds > 1:
             for region, extent in zip(parts, extents, strict=True):

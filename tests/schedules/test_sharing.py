@@ -98,6 +98,21 @@ def test_tasks_write_different_elements(name: str) -> None:
     assert not (first & second).any()
 
 
+@pytest.mark.parametrize(("channels", "axis"), [(64, 1), (4096, 0)])
+def test_tasks_take_pixels_where_weights_are_few_and_blocks_where_they_are_many(
+    channels: int, axis: int
+) -> None:
+    workload = IndexedConv(channels, 12, LANES, 64)
+    decisions = {"pixel_tile": 8, "block_tile": 2, "unroll": 4, "panel": 3, "x_tiles": 1, "threads": 2}
+    kernel = schedules.build(workload, TARGET, 2, decisions)
+    arguments = _arguments(kernel)
+    places = arguments["yo"][:, None] + arguments["yp"][None, :]
+    half = places.shape[axis] // 2
+    for task, part in enumerate(np.split(places, [half], axis)):
+        written = np.flatnonzero(~np.isnan(run(kernel, arguments, TARGET, task)))
+        np.testing.assert_array_equal(written, np.sort((part[..., None] + np.arange(LANES)).ravel()))
+
+
 def test_little_work_is_left_to_one_task() -> None:
     assert schedules.build(IndexedConv(8, 1, LANES, 20), TARGET, threads=4).tasks == 1
 

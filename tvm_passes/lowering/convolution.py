@@ -7,13 +7,13 @@ paired where that is allowed and modelled to pay.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 import numpy as np
 
 import schedules
-from schedules.paired_products import pair_channels
+from schedules.paired_products import Pairing, pair_channels
 from schedules.workload import IndexedConv, PairedConv
 
 from ..array import Array
@@ -88,17 +88,17 @@ def _stored(context: LoweringContext, table: Array) -> Address:
 def _cheapest(context: LoweringContext, step: StageStep, pixels: Pixels) -> tuple[Part, ...]:
     """Of the ways to cut the output into vectors, the one with the fewest modelled cycles."""
 
-    def cheaper(part: Part) -> tuple[float, Part]:
-        cycles = schedules.modelled_cycles(part.workload, context.target, context.threads)
-        paired = _paired(context, step, part)
-        if paired is not None:
-            fewer = schedules.modelled_cycles(paired.workload, context.target, context.threads)
-            if fewer < _WORTH_PAIRING * cycles:
-                return fewer, paired
-        return cycles, part
+    def cycles(parts: Sequence[Part]) -> float:
+        return sum(schedules.modelled_cycles(p.workload, context.target, context.threads) for p in parts)
 
-    ways = [[cheaper(_part(step, pixels, vectors)) for vectors in way] for way in ways_to_cut(step.output)]
-    return tuple(part for _, part in min(ways, key=lambda way: sum(cycles for cycles, _ in way)))
+    direct = [[_part(step, pixels, vectors) for vectors in way] for way in ways_to_cut(step.output)]
+    exact = min(direct, key=cycles)
+    pairing = _pairing(context, step, direct[0][0])
+    if pairing is not None:
+        paired = min((_paired(context, way, pairing) for way in direct), key=cycles)
+        if cycles(paired) < _WORTH_PAIRING * cycles(exact):
+            return tuple(paired)
+    return tuple(exact)
 
 
 def _part(step: StageStep, pixels: Pixels, vectors: Vectors) -> Part:
@@ -116,15 +116,24 @@ def _part(step: StageStep, pixels: Pixels, vectors: Vectors) -> Part:
     return Part(vectors, workload, {"ct": offsets}, weights)
 
 
-def _paired(context: LoweringContext, step: StageStep, part: Part) -> Part | None:
-    """The part with its products in pairs; None where that cannot be or is not allowed."""
-    direct, lanes = part.workload, step.view.extent.lanes
-    assert isinstance(direct, IndexedConv)
-    if not context.forms.pairing or direct.tables > 1 or lanes == 1:
+def _pairing(context: LoweringContext, step: StageStep, part: Part) -> Pairing | None:
+    """Which virtual channels are multiplied in pairs; None where that cannot be or is not allowed."""
+    offsets, lanes = part.tables["ct"], step.view.extent.lanes
+    if not context.forms.pairing or len(offsets) > 1 or lanes == 1:
         return None
-    pairing = pair_channels(part.tables["ct"][0], lanes)
-    if pairing is None:
-        return None
+    return pair_channels(offsets[0], lanes)
+
+
+def _paired(context: LoweringContext, parts: Sequence[Part], pairing: Pairing) -> list[Part]:
+    """The parts, with products in pairs where a template takes that.
+
+    All sum in the same order, so that equal filters have equal sums where inputs forbid to pair.
+    """
+    return [_in_pairs(context, _reordered(part, pairing.order), pairing) for part in parts]
+
+
+def _in_pairs(context: LoweringContext, part: Part, pairing: Pairing) -> Part:
+    direct = part.workload
     workload = PairedConv(
         virtual_channels=direct.virtual_channels,
         lines=len(pairing.lines),
@@ -134,9 +143,17 @@ def _paired(context: LoweringContext, step: StageStep, part: Part) -> Part | Non
         epilogue=direct.epilogue,
     )
     if schedules.refusal(workload, context.target) is not None:
-        return None
-    tables = {"ct": part.tables["ct"][0][pairing.order], "line": pairing.lines, "sign": pairing.signs}
-    return Part(part.vectors, workload, tables, lambda: part.weights()[:, pairing.order])
+        return part
+    return attrs.evolve(
+        part, workload=workload, tables={**part.tables, "line": pairing.lines, "sign": pairing.signs}
+    )
+
+
+def _reordered(part: Part, order: Array) -> Part:
+    """The part with its virtual channels in another order."""
+    return attrs.evolve(
+        part, tables={"ct": part.tables["ct"][:, order]}, weights=lambda: part.weights()[:, order]
+    )
 
 
 def _virtual_order(channels: int, taps: int, lanes: int) -> tuple[Array, Array]:

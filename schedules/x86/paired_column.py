@@ -1,0 +1,91 @@
+"""Analytic choice of the paired convolution's decisions: modelled cycles, the fewest wins."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from schedules.machine import MachineParameters
+from schedules.paired_products import ADDITIONS, GROUP, HEADER, MULTIPLY_ADDS
+from schedules.parallelism import makespan, worth_threads
+from schedules.template import largest_divisor, tiles
+from schedules.workload import PairedConv
+from schedules.x86.register_tile import blocks_at_once
+
+LARGEST_CHUNK = 4096
+"""Pixels: what is kept of each lies on the stack."""
+_FEWEST_COLUMNS = 8
+"""Per task: a column more or less makes little difference then."""
+_STEP_OVERHEAD = 1.0
+"""Cycles of a step besides loads and arithmetic: its table entries and share of the loop."""
+_COLUMN_OVERHEAD = 8.0
+"""Cycles to start and leave the sums of a column."""
+_PRODUCTS_OVERHEAD = 8.0
+"""Cycles per pixel to add up the lanes of its products."""
+_SMOOTHNESS = 8.0
+"""Exponent that joins arithmetic, loads and latency: the busiest counts, a close second is felt."""
+
+
+def _column_cycles(workload: PairedConv, pixels: int, machine: MachineParameters) -> float:
+    """Of one column with all its blocks: the busiest of multiply-adds, additions, loads and latency."""
+    groups, rest = divmod(workload.virtual_channels, GROUP)
+    bounds = (
+        pixels * MULTIPLY_ADDS / machine.fma_ports,
+        pixels * ADDITIONS / machine.add_ports,
+        pixels * GROUP / 2 + GROUP / machine.load_ports,
+        float(machine.fma_latency * MULTIPLY_ADDS),
+    )
+    step: float = sum(bound**_SMOOTHNESS for bound in bounds) ** (1.0 / _SMOOTHNESS)
+    block = groups * (step + _STEP_OVERHEAD) + rest * max(pixels / machine.fma_ports, machine.fma_latency)
+    block += _COLUMN_OVERHEAD + pixels * (len(workload.epilogue) + 1)
+    products = pixels * (3 * workload.lines / machine.load_ports + _PRODUCTS_OVERHEAD)
+    return workload.blocks * block + products
+
+
+def _total_cycles(workload: PairedConv, tile: int, machine: MachineParameters, threads: int) -> float:
+    runs = tiles(workload.pixels, tile)
+    counts = [count // size for _, count, size in runs]
+    cycles = [_column_cycles(workload, size, machine) for _, _, size in runs]
+    total = makespan(counts, cycles, 1)
+    return makespan(counts, cycles, threads) if worth_threads(total, threads) else total
+
+
+@cache
+def cheapest_column(workload: PairedConv, machine: MachineParameters, threads: int) -> tuple[int, float]:
+    """(pixels, modelled cycles of the workload) of the best column."""
+    costs = {
+        tile: _total_cycles(workload, tile, machine, threads) for tile in candidate_columns(workload, machine)
+    }
+    tile = min(costs, key=lambda tile: (costs[tile], tile))
+    return tile, costs[tile]
+
+
+def modelled_cycles(workload: PairedConv, machine: MachineParameters, threads: int) -> float:
+    """Of the workload with its best column: to compare with other ways to compute the same."""
+    return cheapest_column(workload, machine, threads)[1]
+
+
+def candidate_columns(workload: PairedConv, machine: MachineParameters) -> range:
+    """Pixels whose addresses stay in registers."""
+    return range(1, min(workload.pixels, machine.address_registers) + 1)
+
+
+def blocks_of_panel(workload: PairedConv, machine: MachineParameters, threads: int) -> int:
+    """As many as fit, and as leave one for each thread."""
+    weights = workload.lanes * (HEADER + workload.virtual_channels) * 4
+    panel = blocks_at_once(workload, weights, 1, machine)
+    return largest_divisor(workload.blocks, max(1, min(panel, workload.blocks // threads)))
+
+
+def columns_of_chunk(workload: PairedConv, tile: int, machine: MachineParameters, threads: int) -> int:
+    """Columns whose x takes a quarter of the second cache, in equally many chunks for each thread.
+
+    All of them where threads share the blocks: weights that exceed the second cache, and few pixels.
+    """
+    whole = max(1, workload.pixels // tile)
+    fitting = machine.l2_bytes // 4 // (tile * workload.virtual_channels * 4)
+    limit = min(max(1, fitting), LARGEST_CHUNK // tile)
+    chunks = -(-whole // limit)
+    weights = workload.blocks * workload.lanes * workload.virtual_channels * 4
+    if chunks > 1 or (weights <= machine.l2_bytes and whole >= _FEWEST_COLUMNS * threads):
+        chunks = -(-chunks // threads) * threads
+    return -(-whole // chunks)

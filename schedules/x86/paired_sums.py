@@ -1,0 +1,163 @@
+"""The statements of a paired convolution: what its columns of pixels share, and the sums of a panel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tvm import tirx
+from tvm.tirx.script import builder as T
+
+from schedules import epilogue
+from schedules.activation import constant
+from schedules.emit import Buffers, Expr, address
+from schedules.paired_products import GROUP, HEADER, HIGHEST, LOWEST, NEGATED
+from schedules.prefetch import fetch
+from schedules.workload import PairedConv
+from schedules.x86.lane_reduction import add, fill, reduce_lanes, reduce_vectors
+
+_BOUNDS = 2
+"""Vectors of largest values: each waits for the one before of its own."""
+
+
+class Columns:
+    """The statements for `count` columns (`most` at most) of `tile` pixels, from the pixel `first` on."""
+
+    def __init__(
+        self, workload: PairedConv, buffers: Buffers, first: Expr, count: Expr, most: int, tile: int
+    ) -> None:
+        self.workload, self.buffers = workload, buffers
+        self.first, self.count, self.most, self.tile = first, count, most, tile
+        self.products = T.sblock_alloc_buffer((most * tile,), "float32", scope="local")
+        self.largest = T.sblock_alloc_buffer((most,), "float32", scope="local")
+
+    def prepare(self) -> None:
+        """What does not depend on the block of outputs."""
+        with T.serial(self.count) as column:
+            self._sum_products(column)
+
+    def sweep(self, first_block: Expr, panel: int, unroll: int, fetched: int) -> None:
+        """The outputs of a panel; meanwhile the weights that lie `fetched` blocks further are fetched."""
+        with T.serial(self.count) as column, T.serial(panel) as i:
+            block = first_block + i
+            sums = self._vectors(self.tile)
+            size = self.largest[column]
+            with T.If(tirx.all(size >= constant(LOWEST), size <= constant(HIGHEST))):
+                with T.Then():
+                    self._sum_paired(sums, block, column, unroll, fetched)
+                with T.Else():
+                    self._sum_direct(sums, block, column)
+            self._store(sums, block, column)
+
+    def _vectors(self, count: int) -> Any:
+        return T.sblock_alloc_buffer((count, self.workload.lanes), "float32", scope="local")
+
+    def _pixel(self, column: Expr, p: int) -> Expr:
+        return self.first + column * self.tile + p
+
+    def _x(self, channel: Expr, column: Expr, p: int) -> Expr:
+        return self.buffers["x"][
+            address(self.buffers["ct"][channel], self.buffers["pt"][self._pixel(column, p)])
+        ]
+
+    def _k(self, block: Expr, row: Expr, v: Expr) -> Expr:
+        rows = HEADER + self.workload.virtual_channels
+        return self.buffers["k"][(block * rows + row) * self.workload.lanes + v]
+
+    def _bias(self, block: Expr, v: Expr) -> Expr:
+        """What sums start from, in the scale of the weights."""
+        value = epilogue.initial_value(self.workload.epilogue, self.buffers, block, v, self.workload.lanes)
+        return value / self._k(block, 1, v)
+
+    def _set(self, vectors: Any, value: Callable[[int, Expr], Expr]) -> None:
+        """`vectors[p] = value(p)` for every pixel of a column."""
+        for p in range(self.tile):
+            with T.vectorized(self.workload.lanes) as v:
+                T.buffer_store(vectors, value(p, v), [p, v])
+
+    def _sum_products(self, column: Expr) -> None:
+        """What the pairs of x add up to, for each pixel of a column; and the largest x among them."""
+        lanes, buffers = self.workload.lanes, self.buffers
+        sums, bounds = self._vectors(self.tile), self._vectors(_BOUNDS)
+        self._set(sums, lambda p, v: constant(0.0))
+        fill(bounds, _BOUNDS, lanes)
+        with T.serial(self.workload.lines) as line:
+            for p in range(self.tile):
+                with T.vectorized(lanes) as v:
+                    pixel = buffers["pt"][self._pixel(column, p)]
+                    left, right = (
+                        buffers["x"][address(buffers["line"][line * 2 + i], pixel, v)] for i in range(2)
+                    )
+                    sign, i = buffers["sign"][line * lanes + v], p % _BOUNDS
+                    # Chosen, not multiplied with zero: lanes that hold no channel may hold anything.
+                    used = tirx.NE(sign, constant(0.0))
+                    total = sums[p, v] + left * sign * right
+                    T.buffer_store(sums, tirx.Select(used, total, sums[p, v]), [p, v])
+                    bound = tirx.max(bounds[i, v], tirx.abs(left))
+                    T.buffer_store(bounds, tirx.Select(used, bound, bounds[i, v]), [i, v])
+        for p in range(self.tile):
+            T.buffer_store(self.products, reduce_lanes(add, sums, p, lanes), [column * self.tile + p])
+        reduce_vectors(tirx.max, bounds, _BOUNDS, lanes)
+        T.buffer_store(self.largest, reduce_lanes(tirx.max, bounds, 0, lanes), [column])
+
+    def _sum_paired(self, sums: Any, block: Expr, column: Expr, unroll: int, fetched: int) -> None:
+        def start(p: int, v: Expr) -> Expr:
+            return self._k(block, 0, v) + self._bias(block, v) - self.products[column * self.tile + p]
+
+        self._set(sums, start)
+        groups = self.workload.virtual_channels // GROUP
+        with T.serial(groups // unroll) as step:
+            if fetched:
+                self._fetch(block + fetched, column * (groups // unroll) + step, groups // unroll)
+            for group in range(unroll):
+                self._add_group(sums, block, column, (step * unroll + group) * GROUP)
+
+    def _fetch(self, block: Expr, step: Expr, steps: int) -> None:
+        """A share of a block's weights, all of which the steps of all columns fetch."""
+        rows = HEADER + self.workload.virtual_channels
+        each = -(-rows // (steps * self.most))
+        with T.If(block < self.workload.blocks), T.Then():
+            for row in range(each):
+                T.evaluate(fetch(self.buffers["k"], (block * rows + step * each + row) * self.workload.lanes))
+
+    def _add_group(self, sums: Any, block: Expr, column: Expr, channel: Expr) -> None:
+        """Each term for every pixel before the next: a multiply-add waits for the one before of its pixel."""
+
+        def x(i: int, p: int) -> Expr:
+            return self._x(channel + i, column, p)
+
+        def k(i: int, v: Expr) -> Expr:
+            return self._k(block, channel + HEADER + i, v)
+
+        self._set(sums, lambda p, v: sums[p, v] + (x(0, p) + k(1, v)) * (x(1, p) + k(0, v)))
+        self._set(sums, lambda p, v: sums[p, v] + (x(2, p) + k(3, v)) * (k(2, v) - x(3, p)))
+        self._set(sums, lambda p, v: sums[p, v] + x(4, p) * k(4, v))
+        self._set(sums, lambda p, v: sums[p, v] + x(5, p) * k(5, v))
+
+    def _sum_direct(self, sums: Any, block: Expr, column: Expr) -> None:
+        """From the same weights; the same bits as an indexed convolution in the same order of channels.
+
+        Their scale is a power of two; the fourth of a group is stored negated.
+        """
+        self._set(sums, lambda p, v: self._bias(block, v))
+        with T.serial(self.workload.virtual_channels // GROUP) as step:
+            for i in range(GROUP):
+                sign = constant(-1.0 if i == NEGATED else 1.0)
+                self._add_product(sums, block, column, step * GROUP + i, sign)
+
+    def _store(self, sums: Any, block: Expr, column: Expr) -> None:
+        workload, buffers = self.workload, self.buffers
+        for channel in range(workload.virtual_channels // GROUP * GROUP, workload.virtual_channels):
+            self._add_product(sums, block, column, channel, constant(1.0))
+        for p in range(self.tile):
+            with T.vectorized(workload.lanes) as v:
+                at = epilogue.Position(block, self._pixel(column, p), v, workload.lanes)
+                value = epilogue.finish_sum(workload.epilogue, sums[p, v] * self._k(block, 1, v), buffers, at)
+                y = address(buffers["yo"][at.block], buffers["yp"][at.pixel], v)
+                T.buffer_store(buffers["y"], value, [y])
+
+    def _add_product(self, sums: Any, block: Expr, column: Expr, channel: Expr, sign: Expr) -> None:
+        def total(p: int, v: Expr) -> Expr:
+            return sums[p, v] + self._x(channel, column, p) * (sign * self._k(block, HEADER + channel, v))
+
+        self._set(sums, total)
