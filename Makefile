@@ -45,7 +45,7 @@ test-slow: $(INSTALLED)
 bench: $(INSTALLED)
 	@failed=0; \
 	$(BIN)/python -m benchmarks.run_all $(BENCH_FLAGS) || failed=1; \
-	$(BIN)/python -m benchmarks.run_all --no-winograd --networks resnet50 $(BENCH_FLAGS) || failed=1; \
+	$(BIN)/python -m benchmarks.run_all --direct --networks resnet50 $(BENCH_FLAGS) || failed=1; \
 	$(BIN)/python -m benchmarks.sweep $(BENCH_FLAGS) || failed=1; \
 	$(BIN)/python -m benchmarks.roofline || failed=1; \
 	exit $$failed

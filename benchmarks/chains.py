@@ -32,27 +32,30 @@ from shiftc.build import build_program
 from shiftc.options import ModelOptions, PassOptions
 from shiftc.target import parse_target
 
-KEY = ("kind", "channels", "plane", "groups", "winograd")
+KEY = ("kind", "channels", "plane", "groups", "direct")
 
 _FMA_LOOP = "multiply-adds"
 
 
 @attrs.frozen
 class ConvolutionCase:
-    """Convolutions to time in the same turns, on one thread; a plain one comes before its shifted one."""
+    """Convolutions to time in the same turns, on one thread; a plain one comes before its shifted one.
+
+    direct: sums of products are computed as they are.
+    """
 
     convolutions: tuple[Convolution, ...]
     peers: tuple[str, ...]
     target: str = "host"
     rounds: int = 15
-    winograd: bool = True
+    direct: bool = False
 
     @property
     def keys(self) -> tuple[Key, ...]:
-        return tuple((*attrs.astuple(convolution), self.winograd) for convolution in self.convolutions)
+        return tuple((*attrs.astuple(convolution), self.direct) for convolution in self.convolutions)
 
     def __str__(self) -> str:
-        return " and ".join(map(str, self.convolutions))
+        return " and ".join(map(str, self.convolutions)) + (", direct" if self.direct else "")
 
 
 @attrs.frozen
@@ -106,7 +109,7 @@ def measure(case: ConvolutionCase) -> list[Measurement]:
     return [
         {
             **attrs.asdict(chain.convolution),
-            "winograd": case.winograd,
+            "direct": case.direct,
             "links": chain.links,
             "in_l2": chain.convolution.stays_in(cache_bytes, chain.links),
             "macs": chain.convolution.macs,
@@ -140,5 +143,6 @@ def _contestants(
         path = Path(folder) / "chain.onnx"
         onnx.save(convolution.chain(links), str(path))
         options = ModelOptions(path, case.target)
-        program = build_program(options, PassOptions(winograd=case.winograd))
+        passes = PassOptions(winograd=not case.direct, pairing=not case.direct)
+        program = build_program(options, passes)
         return load_contestants(program, options, peers, Path(folder))

@@ -25,6 +25,11 @@ def parser_of(documentation: str | None) -> argparse.ArgumentParser:
     parser.add_argument(
         "--against", nargs="*", default=["onnxruntime", "openvino"], choices=["onnxruntime", "openvino"]
     )
+    parser.add_argument(
+        "--direct",
+        action="store_true",
+        help="sums of products as they are, as measurements beside: neither Winograd's form nor pairing",
+    )
     parser.add_argument("--rounds", type=int, default=15, help="turns of each runtime (15)")
     parser.add_argument("--budget", type=float, metavar="MINUTES", help="begin nothing after so long")
     parser.add_argument(

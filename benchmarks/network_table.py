@@ -21,15 +21,15 @@ _SCALING = "of 1 thread"
 
 
 def table(title: str, names: Sequence[str], measurements: Sequence[Measurement]) -> str:
-    """A table for every batch, thread count and kind of 3 × 3 convolution; networks ordered as `names`."""
+    """A table for every batch, thread count and way to sum products; networks ordered as `names`."""
     rank = {name: index for index, name in enumerate(names)}
     alone = {_model(m): m for m in measurements if m["threads"] == 1}
     groups: dict[tuple[int, int, bool], list[Measurement]] = {}
     for m in sorted(measurements, key=lambda m: rank.get(m["network"], len(rank))):
-        groups.setdefault((m["batch"], m["threads"], m["winograd"]), []).append(m)
+        groups.setdefault((m["batch"], m["threads"], m["direct"]), []).append(m)
     lines = [f"# {title}", "", _LEGEND]
-    for (batch, threads, winograd), group in sorted(groups.items(), key=lambda item: _order(item[0])):
-        lines += ["", f"## Batch {batch}, {_threads(threads)}{'' if winograd else ', no Winograd'}", ""]
+    for (batch, threads, direct), group in sorted(groups.items()):
+        lines += ["", f"## Batch {batch}, {_threads(threads)}{', direct' if direct else ''}", ""]
         lines += table_head(_HEAD if threads == 1 else (*_HEAD, _SCALING))
         lines += [row(_network(m) + _scaling(m, alone)) for m in group]
         lines += [*_means(group), *_wider(group)]
@@ -40,9 +40,10 @@ _LEGEND = """\
 Milliseconds per call, float32: medians over turns, each a burst of warm calls, all runtimes in turns in one
 process. Ratios say how many times faster shiftc is, by medians; "faster of two" is the ratio to the faster of
 onnxruntime and OpenVINO, by medians and by minima. "Of floor" compares with the network's multiply-adds at
-the FMA peak measured in the same turns; Winograd's form of 3x3 convolutions needs fewer and can exceed 100 %.
-Plain TVM gets few calls. The arena is the workspace, in brackets how many times the least possible. Where
-medians and minima differ much, a neighbour was on the machine."""
+the FMA peak measured in the same turns; Winograd's form of 3x3 convolutions and paired products need fewer
+and can exceed 100 %. "Direct" are entries without either. Plain TVM gets few calls. The arena is the
+workspace, in brackets how many times the least possible. Where medians and minima differ much, a neighbour
+was on the machine."""
 
 
 def faster_of_two(ratios: Mapping[str, float]) -> float | None:
@@ -56,17 +57,12 @@ def geometric_mean(values: Iterable[float]) -> float | None:
     return math.exp(sum(logarithms) / len(logarithms)) if logarithms else None
 
 
-def _order(group: tuple[int, int, bool]) -> tuple[int, int, bool]:
-    batch, threads, winograd = group
-    return batch, threads, not winograd
-
-
 def _threads(count: int) -> str:
     return "1 thread" if count == 1 else f"{count} threads"
 
 
 def _model(m: Measurement) -> tuple[str, int, bool]:
-    return m["network"], m["batch"], m["winograd"]
+    return m["network"], m["batch"], m["direct"]
 
 
 def _scaling(m: Measurement, alone: Mapping[tuple[str, int, bool], Measurement]) -> list[str]:

@@ -18,7 +18,7 @@ from shiftc import zoo
 from shiftc.bench.compare import compare
 from shiftc.options import BenchOptions, ModelOptions, PassOptions
 
-KEY = ("network", "batch", "threads", "winograd")
+KEY = ("network", "batch", "threads", "direct")
 
 CORPUS = Path(__file__).parent.parent / "tests" / "models"
 EXPORTED = "exported/"
@@ -78,7 +78,10 @@ def corpus_networks() -> tuple[Network, ...]:
 
 @attrs.frozen
 class NetworkCase:
-    """A network with a batch, beside `peers`, with each of `threads`."""
+    """A network with a batch, beside `peers`, with each of `threads`.
+
+    direct: sums of products are computed as they are.
+    """
 
     network: Network
     batch: int
@@ -86,14 +89,14 @@ class NetworkCase:
     peers: tuple[str, ...]
     target: str = "host"
     rounds: int = 15
-    winograd: bool = True
+    direct: bool = False
 
     @property
     def keys(self) -> tuple[Key, ...]:
-        return tuple((self.network.name, self.batch, count, self.winograd) for count in self.threads)
+        return tuple((self.network.name, self.batch, count, self.direct) for count in self.threads)
 
     def __str__(self) -> str:
-        direct = "" if self.winograd else ", no Winograd"
+        direct = ", direct" if self.direct else ""
         return f"{self.network.name}, batch {self.batch}{direct}"
 
 
@@ -106,21 +109,21 @@ def cases(
     tvm_batches: tuple[int, ...] = (),
     target: str = "host",
     rounds: int = 15,
-    winograd: bool = True,
+    direct: bool = False,
 ) -> Iterator[NetworkCase]:
     """Every network with every batch it takes; plain TVM is a peer only at `tvm_batches`."""
     for batch in batches:
         also = ("tvm",) if batch in tvm_batches else ()
         for network in networks:
             if network.batch in (None, batch):
-                yield NetworkCase(network, batch, threads, (*peers, *also), target, rounds, winograd)
+                yield NetworkCase(network, batch, threads, (*peers, *also), target, rounds, direct)
 
 
 def measure(case: NetworkCase) -> list[Measurement]:
     """Compiles and times a case: a measurement for every thread count."""
     with tempfile.TemporaryDirectory() as folder:
         model = case.network.options(case.batch, case.target, Path(folder))
-        passes = PassOptions(winograd=case.winograd)
+        passes = PassOptions(winograd=not case.direct, pairing=not case.direct)
         report = compare(BenchOptions(model, case.peers, case.threads, case.rounds, passes))
-    identity = {"network": case.network.name, "batch": case.batch, "winograd": case.winograd}
+    identity = {"network": case.network.name, "batch": case.batch, "direct": case.direct}
     return [{**identity, **comparison.as_json()} for comparison in report.comparisons]

@@ -35,7 +35,10 @@ class ResultsFile:
         return tuple(measurement[name] for name in self.key_names)
 
     def read(self) -> list[Measurement]:
-        """All measurements; none where there is no file. Raises ResultsError."""
+        """All measurements; none where there is no file. Raises ResultsError.
+
+        One that lacks a field of the key was made before there was such a field, and is left out.
+        """
         try:
             document = json.loads(self.path.read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -44,7 +47,7 @@ class ResultsFile:
             raise ResultsError(f"'{self.path}' is not JSON: {error}") from error
         if not isinstance(document, dict) or document.get("format") != FORMAT:
             raise ResultsError(f"'{self.path}' is not a results file of format {FORMAT}; move it away")
-        return list(document["measurements"])
+        return [m for m in document["measurements"] if all(name in m for name in self.key_names)]
 
     def write(self, machine: Mapping[str, Any], measurements: Iterable[Measurement]) -> None:
         """Replaces the file; raises shiftc.errors.OutputError where that is not possible."""

@@ -29,7 +29,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--networks", nargs="+", metavar="NAME", help="of the zoo or the corpus (all)")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8], help="batch sizes (1 8)")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="thread counts (1 2)")
-    parser.add_argument("--no-winograd", action="store_true", help="3x3 directly, as measurements beside")
     parser.add_argument("--tvm-batches", type=int, nargs="*", default=[1], help="with plain TVM, too (1)")
     chosen = parser.parse_args(arguments)
 
@@ -60,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
         tvm_batches=tuple(chosen.tvm_batches),
         target=chosen.target,
         rounds=chosen.rounds,
-        winograd=not chosen.no_winograd,
+        direct=chosen.direct,
     )
     return run(campaign, list(wanted), dry=chosen.list)
 

@@ -29,7 +29,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--planes", type=int, nargs="+", metavar="ROWS", help="rows of the plane (all)")
     parser.add_argument("--channels", type=int, nargs="+", help="numbers of channels (all)")
-    parser.add_argument("--no-winograd", action="store_true", help="3x3 directly, as measurements beside")
     chosen = parser.parse_args(arguments)
 
     def is_chosen(convolution: Convolution) -> bool:
@@ -50,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
         minutes=chosen.budget,
     )
     cases = [
-        ConvolutionCase(these, tuple(chosen.against), chosen.target, chosen.rounds, not chosen.no_winograd)
+        ConvolutionCase(these, tuple(chosen.against), chosen.target, chosen.rounds, chosen.direct)
         for these in sets()
         if any(map(is_chosen, these))
     ]

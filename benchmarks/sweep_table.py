@@ -21,14 +21,14 @@ _MANY_CHANNELS = 64
 def table(title: str, measurements: Sequence[Measurement]) -> str:
     """What the sweep says together, and a table for every kind of convolution."""
     lines = [f"# {title}", "", _LEGEND]
-    for winograd in (True, False):
-        those = [m for m in measurements if m["winograd"] is winograd]
+    for direct in (False, True):
+        those = [m for m in measurements if m["direct"] is direct]
         for kind in KINDS:
             group = sorted(
                 (m for m in those if m["kind"] == kind), key=lambda m: (-m["plane"], m["channels"])
             )
             if group:
-                heading = f"## {kind}" + ("" if winograd else ", no Winograd")
+                heading = f"## {kind}" + (", direct" if direct else "")
                 head = (*_HEAD, *_BESIDE_PLAIN.values()) if kind == SHIFTED else _HEAD
                 lines += ["", heading, "", *table_head(head), *map(_convolution, group)]
                 lines += ["", *(f"- {line}" for line in summary(kind, group))]
@@ -38,10 +38,11 @@ def table(title: str, measurements: Sequence[Measurement]) -> str:
 _LEGEND = """\
 One thread, float32, batch 1: microseconds of one convolution and its ReLU inside a chain, a long chain less a
 short one, for all runtimes alike. "Of peak" compares its multiply-adds with the FMA peak measured in the same
-turns; Winograd's form of 3x3 convolutions needs fewer and can exceed 100 %. "In L2" says whether the weights
-and activations of the whole chain fit. Peers: microseconds, and how many times faster shiftc is; a star where
-the peer uses wider instructions than the target has. "Of plain" is the time of a shifted convolution beside
-the plain one of its shape, in the same turns."""
+turns; Winograd's form of 3x3 convolutions and paired products need fewer and can exceed 100 %. "Direct" are
+entries without either. "In L2" says whether the weights and activations of the whole chain fit. Peers:
+microseconds, and how many times faster shiftc is; a star where the peer uses wider instructions than the
+target has. "Of plain" is the time of a shifted convolution beside the plain one of its shape, in the same
+turns."""
 
 
 def summary(kind: str, group: Sequence[Measurement]) -> list[str]:

@@ -14,6 +14,7 @@ from benchmarks.link import LinkTime, gflops, link_time, speeds
 from benchmarks.sweep import main
 from benchmarks.sweep_table import summary, table
 from shiftc import zoo
+from shiftc.options import ModelOptions, PassOptions
 
 EVERY = [convolution for these in sets() for convolution in these]
 
@@ -91,7 +92,7 @@ def _measurement(kind: str, **changes: Any) -> dict[str, Any]:
         "channels": 64,
         "plane": 14,
         "groups": 1,
-        "winograd": True,
+        "direct": False,
         "in_l2": True,
         "times": {"shiftc": {"us": 2.0, "us_min": 1.9, "gflops": 50.0}, "openvino": {"us": 3.0}},
         "of_peak": 0.9,
@@ -123,14 +124,14 @@ def test_table() -> None:
         _measurement(SHIFTED, times_of_plain=1.01, times_of_plain_min=None),
         _measurement(POINTWISE, plane=7, wider_instructions=["openvino"]),
         _measurement(POINTWISE, of_peak=None),
-        _measurement("3x3", winograd=False),
+        _measurement("3x3", direct=True),
     ]
     text = table("T", measurements)
     assert [line for line in text.splitlines() if line.startswith("#")] == [
         "# T",
         "## pointwise",
         "## shifted",
-        "## 3x3, no Winograd",
+        "## 3x3, direct",
     ]
     rows = [line for line in text.splitlines() if line.startswith("| 64")]
     assert rows == [
@@ -153,7 +154,24 @@ def test_measuring_yields_what_the_keys_promise() -> None:
     assert table("T", found).count("| 16 | 4 |") == 2
 
 
+class _RefusedError(Exception):
+    """Ends a case where it would be compiled."""
+
+
+@pytest.mark.parametrize("direct", [False, True])
+def test_direct_takes_neither_form(direct: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def build_program(model: ModelOptions, passes: PassOptions) -> None:
+        assert (passes.winograd, passes.pairing) == (not direct, not direct)
+        raise _RefusedError
+
+    monkeypatch.setattr("benchmarks.chains.build_program", build_program)
+    with pytest.raises(_RefusedError):
+        measure(ConvolutionCase((Convolution(POINTWISE, 16, 4),), (), direct=direct))
+
+
 def test_list(tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> None:
     flags = ["--list", "--results", str(tmp_path), "--kinds", "shifted", "--planes", "7", "--channels", "64"]
     assert main(flags) == 0
     assert capsys.readouterr().out == "pointwise, 64 channels, 7 x 7 and shifted, 64 channels, 7 x 7\n"
+    assert main([*flags, "--direct"]) == 0
+    assert capsys.readouterr().out.endswith("shifted, 64 channels, 7 x 7, direct\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import onnx
@@ -14,6 +15,7 @@ from benchmarks.networks import KEY, Network, cases, corpus_networks, measure, z
 from benchmarks.run_all import main
 from shiftc import zoo
 from shiftc.bench.machine import this_machine
+from shiftc.options import BenchOptions
 
 
 def test_every_network_of_the_zoo_takes_part() -> None:
@@ -33,7 +35,7 @@ def test_a_static_model_has_its_own_batch_only() -> None:
     found = list(cases(networks, (1, 8), (1, 2), ("onnxruntime",), tvm_batches=(1,)))
     assert [(case.network.name, case.batch) for case in found] == [("any", 1), ("static", 1), ("any", 8)]
     assert [case.peers for case in found] == [("onnxruntime", "tvm")] * 2 + [("onnxruntime",)]
-    assert found[2].keys == (("any", 8, 1, True), ("any", 8, 2, True))
+    assert found[2].keys == (("any", 8, 1, False), ("any", 8, 2, False))
 
 
 def test_the_batch_reaches_the_model(tmp_path: Path) -> None:
@@ -55,13 +57,27 @@ def test_measuring_yields_what_the_keys_promise() -> None:
     assert "exported/resnet" in table("T", ["exported/resnet"], found)
 
 
+@pytest.mark.parametrize("direct", [False, True])
+def test_direct_takes_neither_form(direct: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[BenchOptions] = []
+
+    def compare(options: BenchOptions) -> SimpleNamespace:
+        asked.append(options)
+        return SimpleNamespace(comparisons=())
+
+    monkeypatch.setattr("benchmarks.networks.compare", compare)
+    (case,) = cases((Network("any", Path("any.onnx")),), (1,), (1,), (), direct=direct)
+    assert measure(case) == []
+    assert [(o.passes.winograd, o.passes.pairing) for o in asked] == [(not direct, not direct)]
+
+
 def _measurement(name: str, **changes: Any) -> dict[str, Any]:
     run = {"version": "1", "median_ms": 2.0, "min_ms": 1.0}
     data = {
         "network": name,
         "batch": 1,
         "threads": 1,
-        "winograd": True,
+        "direct": False,
         "runtimes": {"shiftc": run, "onnxruntime": run | {"median_ms": 3.0}, "openvino": {"version": "2"}},
         "ratios": {"onnxruntime": 1.5},
         "ratios_of_minima": {"onnxruntime": 1.25},
@@ -77,7 +93,7 @@ def test_table() -> None:
     measurements = [
         _measurement("b"),
         _measurement("a", ratios={"onnxruntime": 6.0, "openvino": 9.0}),
-        _measurement("a", batch=8, threads=2, winograd=False),
+        _measurement("a", batch=8, threads=2, direct=True),
         _measurement("a", batch=8),
     ]
     measurements[0]["runtimes"]["openvino"] = failed
@@ -88,7 +104,7 @@ def test_table() -> None:
         "# Title",
         "## Batch 1, 1 thread",
         "## Batch 8, 1 thread",
-        "## Batch 8, 2 threads, no Winograd",
+        "## Batch 8, 2 threads, direct",
     ]
     rows = [line for line in text.splitlines() if line.startswith(("| a", "| b", "| geo"))]
     assert rows[0].startswith(
@@ -144,6 +160,11 @@ def test_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = ["--list", "--results", str(tmp_path), "--networks", "roll-like", "--batches", "1", "8"]
     assert main(flags) == 0
     assert capsys.readouterr().out.splitlines() == ["roll-like, batch 1", "roll-like, batch 8"]
+    assert main([*flags, "--direct"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "roll-like, batch 1, direct",
+        "roll-like, batch 8, direct",
+    ]
 
 
 def test_unknown_network(capsys: pytest.CaptureFixture[str]) -> None:

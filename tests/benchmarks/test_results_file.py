@@ -40,6 +40,12 @@ def test_an_empty_file_is_valid(file: ResultsFile) -> None:
     assert file.read() == []
 
 
+def test_what_lacks_a_part_of_the_key_is_left_out(file: ResultsFile) -> None:
+    whole = {"network": "a", "batch": 1, "ms": 2}
+    file.write({}, [{"network": "a", "ms": 1}, whole])
+    assert file.read() == [whole]
+
+
 @pytest.mark.parametrize("content", ["{", "[]", '{"networks": {}}'])
 def test_what_is_no_results_file_is_refused(file: ResultsFile, content: str) -> None:
     file.path.parent.mkdir()
