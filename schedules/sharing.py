@@ -113,8 +113,8 @@ def _share(func: tirx.PrimFunc, _mod: tvm.IRModule, _ctx: tvm.transform.PassCont
     def narrow(loop: tirx.For) -> tirx.For:
         if loop.kind != tirx.ForKind.PARALLEL:
             return loop
-        shift = next(remaining)
-        first, end = (tirx.truncdiv(t * int(loop.extent) + shift, tasks) for t in (task, task + 1))
+        shift, number = next(remaining), tirx.Cast(loop.loop_var.ty.dtype, task)
+        first, end = (tirx.truncdiv(t * int(loop.extent) + shift, tasks) for t in (number, number + 1))
         return tirx.For(loop.loop_var, first, end - first, tirx.ForKind.SERIAL, loop.body)
 
     return func.with_body(tvm_ffi.structural_map(func.body, (tirx.For, narrow), order="post"))

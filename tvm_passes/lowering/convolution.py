@@ -118,10 +118,10 @@ def _part(step: StageStep, pixels: Pixels, vectors: Vectors) -> Part:
 
 def _pairing(context: LoweringContext, step: StageStep, part: Part) -> Pairing | None:
     """Which virtual channels are multiplied in pairs; None where that cannot be or is not allowed."""
-    offsets, lanes = part.tables["ct"], step.view.extent.lanes
-    if not context.forms.pairing or len(offsets) > 1 or lanes == 1:
+    lanes = step.view.extent.lanes
+    if not context.forms.pairing or step.stage.groups > 1 or lanes == 1:
         return None
-    return pair_channels(offsets[0], lanes)
+    return pair_channels(part.tables["ct"][0], lanes)
 
 
 def _paired(context: LoweringContext, parts: Sequence[Part], pairing: Pairing) -> list[Part]:
