@@ -127,8 +127,8 @@ def _emit(workload: PairedConv, decisions: Decisions, machine: MachineParameters
     tasks = tasks_for(modelled_cycles(workload, machine, 1), decisions["threads"])
     (_, pixels, tile), *left = tiles(workload.pixels, decisions["pixel_tile"])
     count = pixels // tile
-    most = min(count, decisions["columns"])
-    chunks = -(-count // most)
+    chunks = -(-count // decisions["columns"])
+    most = -(-count // chunks)
 
     def whole(chunk: Expr) -> list[Columns]:
         first = chunk * count // chunks

@@ -93,7 +93,7 @@ class Columns:
                     used = tirx.NE(sign, constant(0.0))
                     total = sums[p, v] + left * sign * right
                     T.buffer_store(sums, tirx.Select(used, total, sums[p, v]), [p, v])
-                    bound = tirx.max(bounds[i, v], tirx.abs(left))
+                    bound = tirx.max(bounds[i, v], tirx.max(tirx.abs(left), tirx.abs(right)))
                     T.buffer_store(bounds, tirx.Select(used, bound, bounds[i, v]), [i, v])
         for p in range(self.tile):
             T.buffer_store(self.products, reduce_lanes(add, sums, p, lanes), [column * self.tile + p])
