@@ -17,6 +17,7 @@ from pathlib import Path
 import attrs
 import onnx
 
+from benchmarks.command_line import pass_options
 from benchmarks.convolutions import EDGE_LINKS, SHIFTED, Convolution
 from benchmarks.link import LinkTime, link_time, speeds
 from benchmarks.results_file import Key, Measurement
@@ -29,7 +30,7 @@ from shiftc.bench.peer import Peer, find_peer
 from shiftc.bench.pinning import on_one_core
 from shiftc.bench.turns import Runnable, time_calmly
 from shiftc.build import build_program
-from shiftc.options import ModelOptions, PassOptions
+from shiftc.options import ModelOptions
 from shiftc.target import parse_target
 
 KEY = ("kind", "channels", "plane", "groups", "direct")
@@ -143,6 +144,5 @@ def _contestants(
         path = Path(folder) / "chain.onnx"
         onnx.save(convolution.chain(links), str(path))
         options = ModelOptions(path, case.target)
-        passes = PassOptions(winograd=not case.direct, pairing=not case.direct)
-        program = build_program(options, passes)
+        program = build_program(options, pass_options(case.direct))
         return load_contestants(program, options, peers, Path(folder))

@@ -14,7 +14,13 @@ from benchmarks.campaign import AnyCase, Campaign
 from benchmarks.results_file import FOLDER, ResultsError
 from shiftc.bench.machine import Machine
 from shiftc.errors import ShiftcError
+from shiftc.options import PassOptions
 from shiftc.target import parse_target
+
+
+def pass_options(direct: bool) -> PassOptions:
+    """Of a case; `direct`: sums of products are computed as they are."""
+    return PassOptions(winograd=not direct, pairing=not direct)
 
 
 def parser_of(documentation: str | None) -> argparse.ArgumentParser:

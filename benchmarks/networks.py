@@ -12,11 +12,12 @@ from pathlib import Path
 import attrs
 import onnx
 
+from benchmarks.command_line import pass_options
 from benchmarks.results_file import Key, Measurement
 from frontends import ImportOptions, load_model
 from shiftc import zoo
 from shiftc.bench.compare import compare
-from shiftc.options import BenchOptions, ModelOptions, PassOptions
+from shiftc.options import BenchOptions, ModelOptions
 
 KEY = ("network", "batch", "threads", "direct")
 
@@ -123,7 +124,7 @@ def measure(case: NetworkCase) -> list[Measurement]:
     """Compiles and times a case: a measurement for every thread count."""
     with tempfile.TemporaryDirectory() as folder:
         model = case.network.options(case.batch, case.target, Path(folder))
-        passes = PassOptions(winograd=not case.direct, pairing=not case.direct)
+        passes = pass_options(case.direct)
         report = compare(BenchOptions(model, case.peers, case.threads, case.rounds, passes))
     identity = {"network": case.network.name, "batch": case.batch, "direct": case.direct}
     return [{**identity, **comparison.as_json()} for comparison in report.comparisons]

@@ -13,6 +13,7 @@ from functools import cache
 
 import attrs
 
+from schedules.busiest import busiest
 from schedules.machine import MachineParameters
 from schedules.parallelism import divides_evenly, makespan, tasks_for
 from schedules.template import ScheduleError, tiles
@@ -28,8 +29,6 @@ _LOAD_OVERHEAD = 0.08
 """Share of the loads that is not hidden behind the arithmetic."""
 _REGION_PENALTY = 0.004
 """Share of the whole that a region's own code costs: to compile, to fetch, to predict."""
-_SMOOTHNESS = 8.0
-"""Exponent that joins arithmetic and loads: the busier counts, a close second is felt."""
 _FAR = 1.05
 """What the whole costs if tasks cannot have the same rows of the plane from kernel to kernel."""
 
@@ -72,8 +71,7 @@ class DepthwiseTile:
         loads = self.vectors * len(self.reads(workload)) + unheld * self.pixels
         loading = loads / machine.load_ports
         arithmetic = self.vectors * self.pixels * taps / machine.fma_ports
-        busiest: float = (arithmetic**_SMOOTHNESS + loading**_SMOOTHNESS) ** (1.0 / _SMOOTHNESS)
-        return busiest + _TILE_OVERHEAD + _LOAD_OVERHEAD * loading
+        return busiest(arithmetic, loading) + _TILE_OVERHEAD + _LOAD_OVERHEAD * loading
 
 
 @attrs.frozen

@@ -38,7 +38,7 @@ from schedules.register_blocking import accumulate_in_registers
 from schedules.template import Decisions, Kernel, ScheduleError, kernel_of, largest_divisor, tiles
 from schedules.workload import IndexedConv, Workload
 from schedules.x86.pixels_ahead import Sweep, chunk_rounds, pixels_ahead
-from schedules.x86.register_tile import candidate_decisions, check_tile, default_decisions
+from schedules.x86.register_tile import candidate_decisions, check_tile, default_decisions, weights_stay
 
 KIND = "indexed_conv"
 
@@ -179,8 +179,7 @@ class IndexedConvTemplate:
         multiply_adds = blocks * pixels * lanes * workload.virtual_channels
         tasks = tasks_for(multiply_adds / (machine.lanes * machine.fma_ports), decisions["threads"])
         rounds = chunk_rounds(workload, decisions)
-        # More weights than that would be read from memory by each task, where one task's blocks would do.
-        near = 4 * blocks * lanes * workload.virtual_channels <= machine.l2_bytes
+        near = weights_stay(workload, machine)
         extents = [_schedule_region(schedule, region, decisions, rounds, tasks, near) for region in parts]
         func = schedule.mod["main"]
         if rounds > 1:

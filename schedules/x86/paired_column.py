@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from functools import cache
 
+from schedules.busiest import busiest
 from schedules.machine import MachineParameters
 from schedules.paired_products import ADDITIONS, GROUP, HEADER, MULTIPLY_ADDS
 from schedules.parallelism import makespan, worth_threads
 from schedules.template import largest_divisor, tiles
 from schedules.workload import PairedConv
-from schedules.x86.register_tile import blocks_at_once
+from schedules.x86.register_tile import blocks_at_once, weights_stay
 
 LARGEST_CHUNK = 4096
 """Pixels: what is kept of each lies on the stack."""
@@ -21,20 +22,17 @@ _COLUMN_OVERHEAD = 8.0
 """Cycles to start and leave the sums of a column."""
 _PRODUCTS_OVERHEAD = 8.0
 """Cycles per pixel to add up the lanes of its products."""
-_SMOOTHNESS = 8.0
-"""Exponent that joins arithmetic, loads and latency: the busiest counts, a close second is felt."""
 
 
 def _column_cycles(workload: PairedConv, pixels: int, machine: MachineParameters) -> float:
     """Of one column with all its blocks: the busiest of multiply-adds, additions, loads and latency."""
     groups, rest = divmod(workload.virtual_channels, GROUP)
-    bounds = (
+    step = busiest(
         pixels * MULTIPLY_ADDS / machine.fma_ports,
         pixels * ADDITIONS / machine.add_ports,
         pixels * GROUP / 2 + GROUP / machine.load_ports,
         float(machine.fma_latency * MULTIPLY_ADDS),
     )
-    step: float = sum(bound**_SMOOTHNESS for bound in bounds) ** (1.0 / _SMOOTHNESS)
     block = groups * (step + _STEP_OVERHEAD) + rest * max(pixels / machine.fma_ports, machine.fma_latency)
     block += _COLUMN_OVERHEAD + pixels * (len(workload.epilogue) + 1)
     products = pixels * (3 * workload.lines / machine.load_ports + _PRODUCTS_OVERHEAD)
@@ -85,7 +83,6 @@ def columns_of_chunk(workload: PairedConv, tile: int, machine: MachineParameters
     fitting = machine.l2_bytes // 4 // (tile * workload.virtual_channels * 4)
     limit = min(max(1, fitting), LARGEST_CHUNK // tile)
     chunks = -(-whole // limit)
-    weights = workload.blocks * workload.lanes * workload.virtual_channels * 4
-    if chunks > 1 or (weights <= machine.l2_bytes and whole >= _FEWEST_COLUMNS * threads):
+    if chunks > 1 or (weights_stay(workload, machine) and whole >= _FEWEST_COLUMNS * threads):
         chunks = -(-chunks // threads) * threads
     return -(-whole // chunks)

@@ -7,6 +7,7 @@ from functools import cache
 
 import attrs
 
+from schedules.busiest import busiest
 from schedules.machine import MachineParameters
 from schedules.parallelism import makespan, worth_threads
 from schedules.template import Decisions, ScheduleError, divisors, doublings, largest_divisor, tiles
@@ -29,8 +30,6 @@ _FETCH_STEPS = 32
 """Multiply-adds per pixel and line of x that hide fetching another line."""
 _REGION_PENALTY = 0.004
 """Share of the whole that a region's own code costs: to compile, to fetch, to predict."""
-_SMOOTHNESS = 8.0
-"""Exponent that joins arithmetic, loads and latency: the busiest counts, a close second is felt."""
 
 
 @attrs.frozen
@@ -68,10 +67,9 @@ class RegisterTile:
         arithmetic = self.pixels * self.weights / machine.fma_ports
         spilled = max(0, self.pixels - machine.address_registers)
         loads = self.weights / machine.load_ports + (self.pixels + spilled) / 2
-        bounds = (arithmetic, loads, machine.fma_latency)
-        busiest: float = sum(bound**_SMOOTHNESS for bound in bounds) ** (1.0 / _SMOOTHNESS)
+        cycles = busiest(arithmetic, loads, machine.fma_latency)
         traffic = self.weights * machine.lanes * 4 / _STREAM_BYTES + (self.pixels + spilled) / 2
-        return busiest * (1 + _TRAFFIC_PENALTY * (traffic / busiest) ** 2) + _STEP_OVERHEAD
+        return cycles * (1 + _TRAFFIC_PENALTY * (traffic / cycles) ** 2) + _STEP_OVERHEAD
 
     def cycles(self, machine: MachineParameters, steps: int) -> float:
         """Of one tile, from its addresses to its stores."""
@@ -149,6 +147,14 @@ def blocks_at_once(
     # Every block of a panel is a run of memory that is written, and read for each operand of its epilogue.
     runs = block_tile * (1 + sum(op.access is not None for op in workload.epilogue))
     return largest_divisor(whole_tiles, min(panel, max(1, machine.streams // runs)))
+
+
+def weights_stay(workload: IndexedConv | PairedConv, machine: MachineParameters) -> bool:
+    """Whether the second cache holds all weights: then tasks may share the pixels, each reading all of them.
+
+    More would be read from memory by each task, where one task's blocks would do.
+    """
+    return 4 * workload.blocks * workload.lanes * workload.virtual_channels <= machine.l2_bytes
 
 
 def _tiles_on_their_way(workload: IndexedConv, tile: RegisterTile, machine: MachineParameters) -> int:

@@ -56,23 +56,25 @@ def lower_convolution(context: LoweringContext, step: StageStep, record: KernelR
     stage, view = step.stage, step.view
     n, _, rows, columns = stage.shape
     plane = view.extent.rows, view.extent.columns
+    starts = view.pixels(stage.window, rows, columns)
     find = classes_of_pixels if view.tensors[0].is_callers else one_class
     calls = [
-        _invocation(context, step, pixels, part)
+        _invocation(context, step, part, pixels.numbers, starts[pixels.numbers])
         for pixels in find(stage.window, plane, (n, rows, columns))
         for part in _cheapest(context, step, pixels)
     ]
     return KernelCall((calls[0], *(attrs.evolve(call, beside=True) for call in calls[1:])), record)
 
 
-def _invocation(context: LoweringContext, step: StageStep, pixels: Pixels, part: Part) -> Invocation:
-    stage, view, output = step.stage, step.view, step.output
-    starts = view.pixels(stage.window, *stage.shape[2:])
-    order, vectors = pixels.numbers, part.vectors
+def _invocation(
+    context: LoweringContext, step: StageStep, part: Part, order: Array, starts: Array
+) -> Invocation:
+    """The part for the pixels `order`, whose windows begin at `starts`."""
+    stage, view, output, vectors = step.stage, step.view, step.output, part.vectors
     kernel = context.kernel(part.workload)
     arguments = {
         "x": view.address,
-        "pt": context.table(starts[order]),
+        "pt": context.table(starts),
         "k": context.constant(schedules.pack_weights(kernel, part.weights())),
         **{name: _stored(context, table) for name, table in part.tables.items()},
         **output_arguments(context, output, order, vectors),
@@ -121,6 +123,8 @@ def _pairing(context: LoweringContext, step: StageStep, part: Part) -> Pairing |
     lanes = step.view.extent.lanes
     if not context.forms.pairing or step.stage.groups > 1 or lanes == 1:
         return None
+    if schedules.refusal(_paired_workload(part, lines=1), context.target) is not None:
+        return None
     return pair_channels(part.tables["ct"][0], lanes)
 
 
@@ -132,16 +136,20 @@ def _paired(context: LoweringContext, parts: Sequence[Part], pairing: Pairing) -
     return [_in_pairs(context, _reordered(part, pairing.order), pairing) for part in parts]
 
 
-def _in_pairs(context: LoweringContext, part: Part, pairing: Pairing) -> Part:
+def _paired_workload(part: Part, lines: int) -> PairedConv:
     direct = part.workload
-    workload = PairedConv(
+    return PairedConv(
         virtual_channels=direct.virtual_channels,
-        lines=len(pairing.lines),
+        lines=lines,
         blocks=direct.blocks,
         lanes=direct.lanes,
         pixels=direct.pixels,
         epilogue=direct.epilogue,
     )
+
+
+def _in_pairs(context: LoweringContext, part: Part, pairing: Pairing) -> Part:
+    workload = _paired_workload(part, len(pairing.lines))
     if schedules.refusal(workload, context.target) is not None:
         return part
     return attrs.evolve(
