@@ -19,6 +19,7 @@ from tvm_passes.graph import Graph
 from tvm_passes.index_map import IndexMap, Shape, as_4d
 from tvm_passes.pipeline import PipelineOptions, compile_module
 from tvm_passes.recognize import recognize
+from tvm_passes.relax_values import shape_of
 from tvm_passes.report import IndexMapRecord, Report
 from tvm_passes.stage import Stage, stage_of
 from tvm_passes.translation import Border, ChannelTranslation, Translation
@@ -113,6 +114,13 @@ def gathered(shapes: Sequence[Shape], reads: Sequence[tuple[int, int] | None]) -
 def through(index_map: IndexMap, *sources: Expr) -> Expr:
     """The sources, read through the map."""
     return index_map_call(index_map, sources)
+
+
+def joined(first: Expr, second: Expr) -> Expr:
+    """The channels of both, those of the second backwards and in front."""
+    shapes = [shape_of(source) for source in (first, second)]
+    reads = [(1, c) for c in range(shapes[1][1])][::-1] + [(0, c) for c in range(shapes[0][1])]
+    return through(gathered(shapes, reads), first, second)
 
 
 def recognized(mod: IRModule) -> tuple[IRModule, list[IndexMapRecord]]:

@@ -13,13 +13,12 @@ from tests.passes.modules import (
     compiled,
     conv,
     execute,
+    joined,
     module,
     one_hot,
     run_with_tvm,
     tensors,
-    through,
 )
-from tvm_passes.index_map import IndexMap
 
 pytestmark = pytest.mark.skipif(
     not schedules.machine_of(HOST).add_ports, reason="additions share the ports of multiply-adds here"
@@ -89,10 +88,7 @@ def test_strided_convolutions_of_larger_kernels() -> None:
 def test_channels_from_several_tensors() -> None:
     def body(emit, x):
         parts = [emit(relax.op.nn.relu(emit(conv(x, weight(c, 8, 1, 1))))) for c in (20, 44)]
-        shapes = [(1, c, 14, 14) for c in (20, 44)]
-        reads = [(1, c) for c in range(44)][::-1] + [(0, c) for c in range(20)]
-        joined = emit(through(IndexMap.gather(shapes, reads), *parts))
-        return emit(conv(joined, weight(64, 64, 1, 1)))
+        return emit(conv(emit(joined(*parts)), weight(64, 64, 1, 1)))
 
     assert paired(check_compiled(module([(1, 8, 14, 14)], body), 5e-6))
 

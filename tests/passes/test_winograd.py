@@ -8,9 +8,8 @@ import pytest
 from tvm import relax
 
 import schedules
-from tests.passes.modules import HOST, check_compiled, conv, module, run_with_tvm, stages, tensors, through
+from tests.passes.modules import HOST, check_compiled, conv, joined, module, run_with_tvm, stages, tensors
 from tvm_passes.fuse import fuse
-from tvm_passes.index_map import IndexMap
 from tvm_passes.lowering.winograd import WinogradPlan
 from tvm_passes.lowering.winograd import plan_winograd as plan
 
@@ -53,10 +52,7 @@ def test_batches_and_valid_convolutions() -> None:
 def test_channels_from_several_tensors() -> None:
     def body(emit, x):
         parts = [emit(relax.op.nn.relu(emit(conv(x, weight(c, 16, 1, 1))))) for c in (20, 44)]
-        shapes = [(1, c, 16, 16) for c in (20, 44)]
-        reads = [(1, c) for c in range(44)][::-1] + [(0, c) for c in range(20)]
-        joined = emit(through(IndexMap.gather(shapes, reads), *parts))
-        return emit(conv(joined, weight(64, 64, 3, 3), 1))
+        return emit(conv(emit(joined(*parts)), weight(64, 64, 3, 3), 1))
 
     assert "winograd_conv" in kinds(check_compiled(module([(1, 16, 16, 16)], body), 2e-5))
 
