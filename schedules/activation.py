@@ -2,7 +2,8 @@
 
 Calls of the C library would be made lane by lane. The rational approximations are those of Eigen
 (MathFunctionsImpl.h), the exponential follows Cephes; all are within 1e-6 of the result's magnitude
-(erf: of 1, and GELU: of x, where their own value nears zero).
+(erf: of 1, and GELU: of x, where their own value nears zero). GELU and SiLU also have a form for full vectors
+of processors with lookups, see `schedules/gates.py`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tvm import tirx
+
+from schedules.gates import gated
 
 Expr = Any
 
@@ -65,7 +68,7 @@ def constant(value: float) -> Expr:
 
 def bound(value: Expr, use: Callable[[Expr], Expr]) -> Expr:
     """`use(value)` with the value computed once; an expression alone is a tree and would repeat it."""
-    name = tirx.Var("t", "float32")
+    name = tirx.Var("t", value.ty)
     return tirx.Let(name, value, use(name))
 
 
@@ -136,7 +139,12 @@ def erf(x: Expr) -> Expr:
 
 def gelu(x: Expr) -> Expr:
     """x * Phi(x)."""
-    return x * _clamp(_phi(x), 0.0, 1.0)
+    return gated("gelu", x, x * _clamp(_phi(x), 0.0, 1.0))
+
+
+def silu(x: Expr) -> Expr:
+    """x * sigmoid(x)."""
+    return gated("silu", x, x * sigmoid(x))
 
 
 def _phi(x: Expr) -> Expr:
@@ -151,7 +159,7 @@ def gelu_tanh(x: Expr) -> Expr:
     """GELU's tanh form (Hendrycks and Gimpel, 2016)."""
     # 0.5 * (1 + tanh(z)) = sigmoid(2 z)
     inner = constant(math.sqrt(8.0 / math.pi)) * (x + constant(0.044715) * x * x * x)
-    return x * sigmoid(inner)
+    return gated("gelu_tanh", x, x * sigmoid(inner))
 
 
 def power(x: Expr, exponent: float) -> Expr:
@@ -174,7 +182,7 @@ UNARY: dict[str, Callable[..., Expr]] = {
     "tanh": tanh,
     "hard_sigmoid": lambda x, alpha, beta: _clamp(x * constant(alpha) + constant(beta), 0.0, 1.0),
     "hard_swish": lambda x: x * _clamp(x * constant(1 / 6) + constant(0.5), 0.0, 1.0),
-    "silu": lambda x: x * sigmoid(x),
+    "silu": silu,
     "gelu": gelu,
     "gelu_tanh": gelu_tanh,
     "exp": exp,

@@ -10,6 +10,18 @@ import tvm
 
 
 @attrs.frozen
+class Lookup:
+    """An instruction that looks up an entry for every lane of a vector, in a table of whole registers.
+
+    entries:   float32 values in the table, a power of two: higher bits of a number do not count.
+    intrinsic: LLVM's name. Operands: the table's first register, int32 numbers, the table's other registers.
+    """
+
+    entries: int
+    intrinsic: str
+
+
+@attrs.frozen
 class MachineParameters:
     """One core of the target, seen by the analytic defaults of the templates.
 
@@ -23,6 +35,7 @@ class MachineParameters:
     fma_latency:      cycles until a dependent multiply-add can start.
     has_fma:          multiply and add are one instruction.
     embeds_broadcast: a multiply-add can take one scalar from memory for all lanes (AVX-512).
+    lookup:           how full vectors are looked up in registers; None where that is not worth it.
     l1_bytes, l2_bytes: data caches of one core.
     cache_line:       bytes.
     streams:          runs of memory that are written and read one after the other at once without slowing
@@ -38,6 +51,7 @@ class MachineParameters:
     fma_latency: int = 4
     has_fma: bool = True
     embeds_broadcast: bool = False
+    lookup: Lookup | None = None
     address_registers: int = 10
     l1_bytes: int = 32 * 1024
     l2_bytes: int = 512 * 1024
@@ -66,6 +80,7 @@ _BY_FEATURES: tuple[tuple[frozenset[str], MachineParameters], ...] = (
             fma_ports=2,
             load_ports=2,
             embeds_broadcast=True,
+            lookup=Lookup(32, "llvm.x86.avx512.vpermi2var.ps.512"),
             l2_bytes=1 << 20,
         ),
     ),

@@ -1,6 +1,7 @@
 """The lowering pipeline of compiled programs, `tvm.compile(..., tir_pipeline="shiftc")`.
 
-It is TVM's own `s_tir` pipeline followed by two passes. `ShareLoops` gives each task its part of a parallel
+It is TVM's own `s_tir` pipeline followed by three passes. `ChooseGates` says how GELU and SiLU are computed,
+now that vectors are known (`schedules/gate_lookup.py`). `ShareLoops` gives each task its part of a parallel
 loop (`schedules/sharing.py`). `AdaptPrivateKernels` is there because our kernels are private functions called
 with raw pointers, where TVM expects entry through its packed calling convention:
 
@@ -22,6 +23,7 @@ from tvm import tirx
 from tvm.s_tir.pipeline import default_s_tir_pipeline
 from tvm.tirx import compilation_pipeline
 
+from schedules.gate_lookup import ChooseGates
 from schedules.sharing import ShareLoops
 
 PIPELINE_NAME = "shiftc"
@@ -59,7 +61,7 @@ AdaptPrivateKernels = tirx.transform.prim_func_pass(_adapt, opt_level=0)
 def shiftc_pipeline() -> tuple[tvm.transform.Pass, tvm.transform.Pass, tvm.transform.Pass]:
     """Module passes, host finalisation, device finalisation."""
     passes, host, device = default_s_tir_pipeline()
-    return tvm.transform.Sequential([passes, ShareLoops, AdaptPrivateKernels]), host, device
+    return tvm.transform.Sequential([passes, ChooseGates, ShareLoops, AdaptPrivateKernels]), host, device
 
 
 def register() -> None:

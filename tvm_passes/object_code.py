@@ -28,9 +28,9 @@ from tvm.target import codegen
 
 import schedules
 import schedules.pipeline
-from schedules import parallelism, sharing
+from schedules import gate_lookup, gates, machine, parallelism, piecewise, sharing
 
-_PASSES = (schedules.pipeline, sharing, parallelism)
+_PASSES = (schedules.pipeline, gate_lookup, gates, piecewise, machine, sharing, parallelism)
 """What our own passes below TIR are made of."""
 
 
