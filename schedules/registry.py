@@ -7,15 +7,23 @@ import numpy as np
 import tvm
 from numpy.typing import NDArray
 
-from schedules.machine import machine_of
+from schedules.machine import MachineParameters, machine_of
 from schedules.paired_products import pack_paired
 from schedules.template import Decisions, Kernel, ScheduleError, Template
-from schedules.workload import Depthwise, IndexedConv, PairedConv, Workload
-from schedules.x86 import depthwise, indexed_conv, paired_column, register_tile
+from schedules.workload import Depthwise, GroupedWinograd, IndexedConv, PairedConv, Workload
+from schedules.x86 import (
+    depthwise,
+    grouped_winograd,
+    indexed_conv,
+    paired_column,
+    register_tile,
+    winograd_strip,
+)
 from schedules.x86.depthwise import DepthwiseTemplate
 from schedules.x86.elementwise import ElementwiseTemplate
 from schedules.x86.global_pool import GlobalPoolTemplate
 from schedules.x86.group_norm import GroupNormTemplate
+from schedules.x86.grouped_winograd import GroupedWinogradTemplate
 from schedules.x86.indexed_conv import IndexedConvTemplate
 from schedules.x86.layer_norm import LAYER_NORM
 from schedules.x86.paired_conv import PairedConvTemplate
@@ -35,6 +43,7 @@ TEMPLATES: tuple[Template, ...] = (
     SOFTMAX,
     WinogradInputTemplate(),
     WinogradOutputTemplate(),
+    GroupedWinogradTemplate(),
 )
 """In order of preference; the first that applies is used."""
 
@@ -84,11 +93,15 @@ def build(
     return attrs.evolve(template.schedule(workload, dict(decisions), machine), threads=threads)
 
 
-def modelled_cycles(workload: IndexedConv | PairedConv, target: tvm.target.Target, threads: int = 1) -> float:
-    """What the analytic defaults expect the workload to take on `target`, in cycles of one core."""
+def modelled_cycles(
+    workload: IndexedConv | PairedConv | GroupedWinograd, machine: MachineParameters, threads: int = 1
+) -> float:
+    """What the analytic defaults expect the workload to take on `machine`, in cycles of one core."""
     if isinstance(workload, PairedConv):
-        return paired_column.modelled_cycles(workload, machine_of(target), threads)
-    return register_tile.modelled_cycles(workload, machine_of(target), threads)
+        return paired_column.modelled_cycles(workload, machine, threads)
+    if isinstance(workload, GroupedWinograd):
+        return winograd_strip.modelled_cycles(workload, machine, threads)
+    return register_tile.modelled_cycles(workload, machine, threads)
 
 
 def weights_shape(workload: Workload) -> tuple[int, int] | None:
@@ -97,6 +110,8 @@ def weights_shape(workload: Workload) -> tuple[int, int] | None:
         return workload.blocks * workload.lanes, workload.virtual_channels
     if isinstance(workload, Depthwise):
         return workload.blocks * workload.lanes, len(workload.taps)
+    if isinstance(workload, GroupedWinograd):
+        return workload.points * workload.blocks * workload.lanes, workload.virtual_channels
     return None
 
 
@@ -106,6 +121,7 @@ def pack_weights(kernel: Kernel, weights: NDArray[np.float32]) -> NDArray[np.flo
     IndexedConv: weights [blocks * lanes, virtual channels] (of the block's own table, if grouped).
     PairedConv: the same, virtual channels in the order of the pairing.
     Depthwise: weights [blocks * lanes, taps].
+    GroupedWinograd: transformed filters [points * blocks * lanes, virtual channels].
     Raises ScheduleError for a shape that is not the workload's.
     """
     if isinstance(kernel.workload, IndexedConv):
@@ -114,4 +130,6 @@ def pack_weights(kernel: Kernel, weights: NDArray[np.float32]) -> NDArray[np.flo
         return pack_paired(weights, kernel.workload.lanes)
     if isinstance(kernel.workload, Depthwise):
         return depthwise.pack_weights(kernel.workload, weights)
+    if isinstance(kernel.workload, GroupedWinograd):
+        return grouped_winograd.pack_weights(kernel.workload, weights)
     raise ScheduleError(f"kernel {kernel.name} has no weights")

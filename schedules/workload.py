@@ -282,6 +282,53 @@ class WinogradOutput:
     dtype: str = "float32"
 
 
+@attrs.frozen
+class GroupedWinograd:
+    """A grouped 3 x 3 convolution by F(m x m, 3 x 3), from the plane to the outputs of every tile.
+
+    Blocks form `clusters`: the `reads` input blocks of one hold all that its `writes` output blocks need. For
+    tile t of cluster q, whose output blocks are cut into vectors w of `width` lanes:
+
+        d[b, r, s, v] = x[xo[q * reads + b] + xp[t] + r * row_stride + s * column_stride + v]
+        V[i, b * lanes + v] = (Bᵀ d[b, :, :, v] B)_i
+        M[i, w * width + u] = sum_c V[i, ct[q, w, c]] * k[q, w, i, c, u]
+        y[yo[q * writes + o] + yp[t * m² + j] + v] = epilogue((Aᵀ M[:, o * lanes + v] A)_j)
+
+    outputs: m. A patch has (m + 2)² elements, i counts them; the pixels of a tile are stored from the last to
+             the first, so one that lies beyond the plane may be given the first one's address.
+    virtual_channels: length of the sum: the input channels of the groups whose outputs lie in one vector.
+    row_stride, column_stride: elements from a row (column) of the patch to the next.
+    """
+
+    outputs: int
+    clusters: int
+    reads: int
+    writes: int
+    lanes: int
+    width: int
+    virtual_channels: int
+    tiles: int
+    row_stride: int
+    column_stride: int
+    epilogue: Epilogue = ()
+    dtype: str = "float32"
+
+    @property
+    def points(self) -> int:
+        """Elements of a patch, and so products of a tile."""
+        return (self.outputs + 2) ** 2
+
+    @property
+    def blocks(self) -> int:
+        """Output blocks."""
+        return self.clusters * self.writes
+
+    @property
+    def vectors(self) -> int:
+        """Vectors of products of one cluster."""
+        return self.writes * self.lanes // self.width
+
+
 Workload = (
     IndexedConv
     | PairedConv
@@ -294,4 +341,5 @@ Workload = (
     | Softmax
     | WinogradInput
     | WinogradOutput
+    | GroupedWinograd
 )

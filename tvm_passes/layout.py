@@ -22,6 +22,7 @@ from .geometry import Border
 from .graph import Graph, Node
 from .in_place import why_not_in_place
 from .lowering.generic import is_view, legalize
+from .lowering.grouped_winograd import GroupedWinogradPlan, plan_grouped_winograd
 from .lowering.operands import Operand, choose_access
 from .lowering.steps import GenericStep, StageStep
 from .lowering.winograd import WinogradPlan, plan_winograd
@@ -115,11 +116,14 @@ class Planner:
         self.tensors.append(StageStep(stage, view, blocks, operands, output, winograd))
         self.tensors.define_blocked(stage.result, output)
 
-    def _plan_winograd(self, stage: Stage, view: ChannelView, output: Blocked) -> WinogradPlan | None:
+    def _plan_winograd(
+        self, stage: Stage, view: ChannelView, output: Blocked
+    ) -> WinogradPlan | GroupedWinogradPlan | None:
         """The plan of a convolution that pays; its last patches reach beyond the plane."""
         if self.machine is None:
             return None
-        plan = plan_winograd(stage, view, self.lanes, output.blocks, self.machine, self.threads)
+        plan_form = plan_winograd if stage.groups == 1 else plan_grouped_winograd
+        plan = plan_form(stage, view, output, self.machine, self.threads)
         if isinstance(plan, str):
             return None
         size = plan.form.outputs

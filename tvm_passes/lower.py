@@ -34,6 +34,7 @@ from .lowering.copies import (
     lower_repack,
     lower_unpack,
 )
+from .lowering.grouped_winograd import lower_grouped_winograd
 from .lowering.normalization import lower_group_norm, lower_layer_norm, lower_softmax
 from .lowering.parts import join_parts
 from .lowering.program import TensorType, build_program, with_barrier
@@ -48,7 +49,7 @@ from .lowering.steps import (
     UnpackStep,
 )
 from .lowering.threads import threads_pay
-from .lowering.winograd import lower_winograd
+from .lowering.winograd import WinogradPlan, lower_winograd
 from .node import origin
 from .placement import Blocked, Plain, Region
 from .relax_values import dtype_of, shape_of
@@ -169,7 +170,10 @@ def _call(context: LoweringContext, step: Step, node_of_var: Mapping[str, str]) 
         moves_only = kind == "elementwise" and not step.stage.epilogue
         record = KernelRecord("", kind, moves_only, step.stage.macs, _stage_bytes(step), " + ".join(names))
         if step.winograd is not None:
-            return lower_winograd(context, step, step.winograd, attrs.evolve(record, kind="winograd_conv"))
+            record = attrs.evolve(record, kind="winograd_conv")
+            if isinstance(step.winograd, WinogradPlan):
+                return lower_winograd(context, step, step.winograd, record)
+            return lower_grouped_winograd(context, step, step.winograd, record)
         return lower_stage(context, step, record)
     if isinstance(step, GenericStep):
         return _generic(context, step, node_of_var)

@@ -3,9 +3,9 @@
     input:  v[i, b, t] = (Bᵀ d B)_i      d = the patch of tile t in block b
     output: y[o, t, j] = epilogue((Aᵀ m A)_j),  m_i = product i of tile t in block o
 
-Both walk blocks and tiles and transform one patch of vectors at a time, columns first; the half-way
-result stays on the stack. Products lie in between as `[(m + 2)²][block][tile][lane]`, so that each of the
-(m + 2)² multiplications is an indexed convolution over tiles.
+Both walk blocks and tiles and transform one patch of vectors at a time (`winograd_transform`). Products lie
+in between as `[(m + 2)²][block][tile][lane]`, so that each of the (m + 2)² multiplications is an indexed
+convolution over tiles.
 
 There is nothing to decide: the code is straight-line, a patch is smaller than the first cache.
 """
@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tvm import tirx
 from tvm.s_tir import Schedule
 from tvm.tirx.script import builder as T
 
@@ -23,39 +22,17 @@ from schedules import epilogue
 from schedules.applicability import refusal
 from schedules.emit import UNBOUNDED, Buffers, address, emit
 from schedules.machine import MachineParameters
-from schedules.template import Decisions, Kernel, ScheduleError, kernel_of
-from schedules.winograd import BY_OUTPUTS, Matrix
+from schedules.template import Decisions, Kernel, kernel_of
 from schedules.workload import WinogradInput, WinogradOutput, Workload
 from schedules.x86.lane_reduction import outer_loop
-
-
-def _combination(row: tuple[float, ...], terms: list[Any]) -> Any:
-    """sum_k row[k] * terms[k], without what is multiplied by 0 or 1."""
-    total = None
-    for factor, term in zip(row, terms, strict=True):
-        if factor == 0:
-            continue
-        if total is not None and abs(factor) == 1:
-            total = total + term if factor > 0 else total - term
-            continue
-        scaled = term if factor == 1 else term * tirx.FloatImm("float32", factor)
-        total = scaled if total is None else total + scaled
-    return total
-
-
-def _columns(matrix: Matrix, size: int, lanes: int, half_way: Any, read: Any) -> None:
-    """half_way[i, j] = sum_r matrix[i, r] * read(r, j), a vector each."""
-    for j in range(size):
-        for i, row in enumerate(matrix):
-            with T.vectorized(lanes) as v:
-                T.buffer_store(half_way, _combination(row, [read(r, j, v) for r in range(size)]), [i, j, v])
+from schedules.x86.winograd_transform import form_of, transform
 
 
 class WinogradInputTemplate:
     """Patches to products' operands."""
 
     kind = "winograd_input"
-    version = 1
+    version = 2
 
     def applies(self, workload: Workload, machine: MachineParameters) -> str | None:
         return refusal(workload, WinogradInput, "a Winograd input transform")
@@ -69,24 +46,21 @@ class WinogradInputTemplate:
         return {"threads": tuple(sorted({1, threads}))}
 
     def schedule(self, workload: WinogradInput, decisions: Decisions, machine: MachineParameters) -> Kernel:
-        form, lanes = _form(workload.outputs), workload.lanes
+        form, lanes = form_of(workload.outputs), workload.lanes
         size, plane = form.size, workload.tiles * lanes
 
         def body(buffers: Buffers) -> None:
-            half_way = T.sblock_alloc_buffer((size, size, lanes), "float32", scope="local")
             with T.serial(workload.blocks) as b, outer_loop(workload.tiles, decisions["threads"] > 1) as t:
 
                 def read(r: int, j: int, v: Any) -> Any:
                     displacement = r * workload.row_stride + j * workload.column_stride
                     return buffers["x"][address(buffers["xo"][b], buffers["xp"][t], displacement, v)]
 
-                _columns(form.patch, size, lanes, half_way, read)
-                for i in range(size):
-                    for j, row in enumerate(form.patch):
-                        with T.vectorized(lanes) as v:
-                            value = _combination(row, [half_way[i, c, v] for c in range(size)])
-                            at = address((i * size + j) * workload.blocks * plane, b * plane, t * lanes, v)
-                            T.buffer_store(buffers["y"], value, [at])
+                def write(i: int, j: int, v: Any, value: Any) -> None:
+                    at = address((i * size + j) * workload.blocks * plane, b * plane, t * lanes, v)
+                    T.buffer_store(buffers["y"], value, [at])
+
+                transform(form.patch, lanes, read, write, range(size * size))
 
         parameters = {
             "x": ("float32", UNBOUNDED),
@@ -101,7 +75,7 @@ class WinogradOutputTemplate:
     """Products to outputs."""
 
     kind = "winograd_output"
-    version = 1
+    version = 2
 
     def applies(self, workload: Workload, machine: MachineParameters) -> str | None:
         return refusal(workload, WinogradOutput, "a Winograd output transform")
@@ -115,28 +89,25 @@ class WinogradOutputTemplate:
         return {"threads": tuple(sorted({1, threads}))}
 
     def schedule(self, workload: WinogradOutput, decisions: Decisions, machine: MachineParameters) -> Kernel:
-        form, lanes, outputs = _form(workload.outputs), workload.lanes, workload.outputs
+        form, lanes, outputs = form_of(workload.outputs), workload.lanes, workload.outputs
         size, plane = form.size, workload.tiles * lanes
         pixels = workload.tiles * outputs * outputs
 
         def body(buffers: Buffers) -> None:
-            half_way = T.sblock_alloc_buffer((outputs, size, lanes), "float32", scope="local")
             with T.serial(workload.blocks) as o, outer_loop(workload.tiles, decisions["threads"] > 1) as t:
 
                 def read(r: int, j: int, v: Any) -> Any:
                     product = (r * size + j) * workload.blocks * plane
                     return buffers["x"][address(product, o * plane, t * lanes, v)]
 
-                _columns(form.product, size, lanes, half_way, read)
+                def write(i: int, j: int, v: Any, value: Any) -> None:
+                    at = epilogue.Position(o, t * (outputs * outputs) + i * outputs + j, v, lanes)
+                    value = epilogue.apply(workload.epilogue, value, buffers, at)
+                    y = address(buffers["yo"][at.block], buffers["yp"][at.pixel], v)
+                    T.buffer_store(buffers["y"], value, [y])
+
                 # The first pixel last: pixels beyond the plane are written over it before.
-                for pixel in reversed(range(outputs * outputs)):
-                    i, j = divmod(pixel, outputs)
-                    with T.vectorized(lanes) as v:
-                        value = _combination(form.product[j], [half_way[i, c, v] for c in range(size)])
-                        at = epilogue.Position(o, t * (outputs * outputs) + pixel, v, lanes)
-                        value = epilogue.apply(workload.epilogue, value, buffers, at)
-                        y = address(buffers["yo"][at.block], buffers["yp"][at.pixel], v)
-                        T.buffer_store(buffers["y"], value, [y])
+                transform(form.product, lanes, read, write, reversed(range(outputs * outputs)))
 
         parameters = {
             "x": ("float32", UNBOUNDED),
@@ -146,12 +117,6 @@ class WinogradOutputTemplate:
             **epilogue.parameters(workload.epilogue, workload.blocks, lanes, pixels),
         }
         return _kernel(self.kind, workload, decisions, parameters, body)
-
-
-def _form(outputs: int) -> Any:
-    if outputs not in BY_OUTPUTS:
-        raise ScheduleError(f"no Winograd form with {outputs} x {outputs} outputs")
-    return BY_OUTPUTS[outputs]
 
 
 def _kernel(

@@ -10,8 +10,10 @@ from tvm import relax
 import schedules
 from tests.passes.modules import HOST, check_compiled, conv, joined, module, run_with_tvm, stages, tensors
 from tvm_passes.fuse import fuse
+from tvm_passes.geometry import Extent
 from tvm_passes.lowering.winograd import WinogradPlan
 from tvm_passes.lowering.winograd import plan_winograd as plan
+from tvm_passes.placement import Blocked, natural_positions
 
 MACHINE = schedules.machine_of(HOST)
 RANDOM = np.random.default_rng(7)
@@ -93,8 +95,10 @@ class _View:
 
 
 def _plan(stage, blocks: int | None = 4, threads: int = 1) -> WinogradPlan | str:
-    output_blocks = stage.shape[1] // MACHINE.lanes
-    return plan(stage, _View(blocks), MACHINE.lanes, output_blocks, MACHINE, threads)
+    n, channels, rows, columns = stage.shape
+    positions, count = natural_positions(channels, MACHINE.lanes)
+    output = Blocked("y", Extent(n, rows, columns, MACHINE.lanes), positions, count)
+    return plan(stage, _View(blocks), output, MACHINE, threads)
 
 
 @pytest.mark.parametrize(

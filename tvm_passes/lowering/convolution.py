@@ -23,6 +23,7 @@ from ..placement import Address, Blocked
 from ..stage import Stage
 from .borders import Pixels, classes_of_pixels, one_class
 from .context import Invocation, KernelCall, LoweringContext
+from .groups import VectorGroups, share_tables
 from .operands import epilogue_arguments, epilogue_of, output_arguments, spread_rows
 from .steps import StageStep
 from .vectors import Vectors, ways_to_cut
@@ -89,9 +90,10 @@ def _stored(context: LoweringContext, table: Array) -> Address:
 
 def _cheapest(context: LoweringContext, step: StageStep, pixels: Pixels) -> tuple[Part, ...]:
     """Of the ways to cut the output into vectors, the one with the fewest modelled cycles."""
+    machine = schedules.machine_of(context.target)
 
     def cycles(parts: Sequence[Part]) -> float:
-        return sum(schedules.modelled_cycles(p.workload, context.target, context.threads) for p in parts)
+        return sum(schedules.modelled_cycles(p.workload, machine, context.threads) for p in parts)
 
     direct = [[_part(step, pixels, vectors) for vectors in way] for way in ways_to_cut(step.output)]
     exact = min(direct, key=cycles)
@@ -203,34 +205,7 @@ def _grouped(
     Returns channel offsets [tables, virtual channels] and weights [vectors * lanes, virtual channels].
     """
     taps, weight = _taps(stage, view, chosen)
-    inputs = weight.shape[1]
-    group_of = np.arange(len(weight)) // (len(weight) // stage.groups)
-    of_vector = vectors.of(output.positions)
-    row_of = of_vector * vectors.lanes + output.positions % vectors.lanes
-    groups = [np.unique(group_of[of_vector == vector]) for vector in range(vectors.count)]
-    widest = max(len(g) for g in groups)
-    channel, tap = _virtual_order(inputs, len(taps), view.extent.lanes)
-    per_group = len(channel)
-    bases = view.bases()
-    offsets = np.zeros((vectors.count, widest * per_group), np.int64)
-    rows = np.zeros((vectors.count * vectors.lanes, widest * per_group), np.float32)
-    for vector, members in enumerate(groups):
-        for slot, group in enumerate(members):
-            part = slice(slot * per_group, (slot + 1) * per_group)
-            offsets[vector, part] = bases[group * inputs + channel] + taps[tap]
-            outs = np.flatnonzero((of_vector == vector) & (group_of == group))
-            rows[row_of[outs], part] = weight[outs][:, channel, tap]
-        for slot in range(len(members), widest):
-            offsets[vector, slot * per_group : (slot + 1) * per_group] = offsets[vector, :per_group]
-    return _share_tables(offsets), lambda: rows
-
-
-def _share_tables(offsets: Array) -> Array:
-    """Fewer tables where runs of blocks of equal length use the same one, as in groups wider than a block."""
-    blocks = len(offsets)
-    for run in range(blocks, 1, -1):
-        if blocks % run == 0:
-            shared = offsets.reshape(blocks // run, run, -1)
-            if (shared == shared[:, :1]).all():
-                return shared[:, 0]
-    return offsets
+    groups = VectorGroups.of(stage.groups, output, vectors)
+    channel, tap = _virtual_order(weight.shape[1], len(taps), view.extent.lanes)
+    offsets = groups.tables(view.bases().reshape(stage.groups, -1)[:, channel] + taps[tap])
+    return share_tables(offsets), lambda: groups.weights(weight[:, channel, tap])

@@ -14,6 +14,7 @@ from ..stage import Stage
 from .operands import Operand
 
 if TYPE_CHECKING:
+    from .grouped_winograd import GroupedWinogradPlan
     from .winograd import WinogradPlan
 
 
@@ -34,12 +35,12 @@ class StageStep:
     blocks: BlockView | None
     operands: tuple[Operand | None, ...]
     output: Blocked
-    winograd: WinogradPlan | None = None
+    winograd: WinogradPlan | GroupedWinogradPlan | None = None
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
         views = [self.view, *(o.view for o in self.operands if o is not None)]
-        scratch = () if self.winograd is None else (self.winograd.patches, self.winograd.products)
+        scratch = () if self.winograd is None else self.winograd.scratch
         return (*(t for view in views for t in view.tensors), *scratch, self.output)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from ..array import Array
 from ..placement import Blocked
 
-_NARROWEST = 4
+NARROWEST = 4
 
 
 @attrs.frozen(eq=False)
@@ -54,7 +54,7 @@ def ways_to_cut(output: Blocked) -> Iterator[tuple[Vectors, ...]]:
     blocks = output.extent.lanes
     yield (Vectors.whole(output),)
     lanes = blocks // 2
-    while lanes >= _NARROWEST:
+    while lanes >= NARROWEST:
         used = _used(output.positions, lanes)
         yield (Vectors(lanes, used),)
         within = np.bincount(used // blocks, minlength=output.blocks)

@@ -1,4 +1,4 @@
-"""3 x 3 convolutions of stride 1 by Winograd's minimal filtering, where it is modelled to pay.
+"""Dense 3 x 3 convolutions of stride 1 by Winograd's minimal filtering, where it is modelled to pay.
 
     conv3x3(x, W) → Aᵀ [(G W Gᵀ) ⊙ (Bᵀ x B)] A     (Lavin & Gray, CVPR 2016)
 
@@ -23,7 +23,7 @@ from ..anchor import Window
 from ..array import Array
 from ..channel_view import BlockView, ChannelView
 from ..compiled import KernelRecord
-from ..placement import Address, Plain
+from ..placement import Address, Blocked, Plain
 from ..stage import Stage
 from .context import ARENA, Invocation, KernelCall, LoweringContext
 from .operands import epilogue_arguments, epilogue_of, output_arguments, spread_rows
@@ -34,7 +34,7 @@ _FEWEST_TILES = 12
 """Fewer leave the products' register tiles half empty."""
 _MEMORY_BYTES_PER_CYCLE = 3.0
 """What one core gets from memory; transformed filters are four times as large as filters."""
-_WORTH = 0.85
+WORTH = 0.85
 """Share of the direct form's cycles that must not be exceeded: the model is not that exact."""
 
 
@@ -48,29 +48,35 @@ class WinogradPlan:
     patches: Plain
     products: Plain
 
+    @property
+    def scratch(self) -> tuple[Plain, ...]:
+        """What lies in the arena meanwhile."""
+        return self.patches, self.products
+
 
 def plan_winograd(
-    stage: Stage, view: ChannelView, lanes: int, output_blocks: int, machine: MachineParameters, threads: int
+    stage: Stage, view: ChannelView, output: Blocked, machine: MachineParameters, threads: int
 ) -> WinogradPlan | str:
     """The plan for a stage, or why it is computed directly."""
+    lanes, output_blocks = output.extent.lanes, output.blocks
     plain = Window((3, 3), (1, 1), stage.window.padding, (1, 1))
     if stage.kind != "convolution" or stage.groups != 1 or stage.window != plain:
         return "not a dense 3 x 3 convolution of stride 1"
     blocks = view.block_view()
     if blocks is None or view.extent.lanes != lanes:
         return "its operand does not lie in whole blocks"
-    forms = [form for form in BY_OUTPUTS.values() if _tiles(stage, form) >= _FEWEST_TILES]
+    forms = [form for form in BY_OUTPUTS.values() if tiles_of(stage, form) >= _FEWEST_TILES]
     if not forms:
         return "its plane has too few tiles"
     cycles, form = min(
         ((_cycles(stage, len(blocks.blocks), output_blocks, lanes, f, machine), f) for f in forms),
         key=lambda pair: pair[0],
     )
-    if cycles > _WORTH * stage.macs / (machine.lanes * machine.fma_ports):
+    if cycles > WORTH * stage.macs / (machine.lanes * machine.fma_ports):
         return "the direct form is modelled to be as fast"
     per_tile = form.size**2 * lanes * _ITEM
     limit = threads * machine.l2_bytes // (per_tile * (len(blocks.blocks) + output_blocks))
-    chunk = _chunk(_tiles(stage, form), limit)
+    chunk = _chunk(tiles_of(stage, form), limit)
     scratch = [
         Plain(f"{stage.name}.{name}", (form.size**2 * count * chunk * lanes,), "float32")
         for name, count in (("patches", len(blocks.blocks)), ("products", output_blocks))
@@ -78,7 +84,8 @@ def plan_winograd(
     return WinogradPlan(form, chunk, blocks, *scratch)
 
 
-def _tiles(stage: Stage, form: Winograd) -> int:
+def tiles_of(stage: Stage, form: Winograd) -> int:
+    """How many tiles of the form cover the planes of a stage's result."""
     n, _, rows, columns = stage.shape
     return n * -(-rows // form.outputs) * -(-columns // form.outputs)
 
@@ -93,7 +100,7 @@ def _cycles(
     stage: Stage, blocks: int, output_blocks: int, lanes: int, form: Winograd, machine: MachineParameters
 ) -> float:
     """Modelled cycles: products, transforms, and filters read from memory beyond the direct form's."""
-    tiles, points = _tiles(stage, form), form.size**2
+    tiles, points = tiles_of(stage, form), form.size**2
     _, outputs, _, _ = stage.shape
     assert stage.weight is not None
     channels = stage.weight.shape[1]
@@ -110,7 +117,7 @@ def lower_winograd(
 ) -> KernelCall:
     """All invocations of a convolution: per chunk its patches, products and outputs."""
     stage, view, output, form, chunk = step.stage, step.view, step.output, plan.form, plan.chunk
-    origins, order = _tile_tables(step, form)
+    origins, order = tile_tables(step, form)
     lanes, points, pixels = output.extent.lanes, form.size**2, form.outputs**2
     patches, products = (p.address or ARENA for p in (plan.patches, plan.products))
     geometry = view.geometry
@@ -159,7 +166,7 @@ def lower_winograd(
     return KernelCall(tuple(invocations), record)
 
 
-def _tile_tables(step: StageStep, form: Winograd) -> tuple[Array, Array]:
+def tile_tables(step: StageStep, form: Winograd) -> tuple[Array, Array]:
     """Where every tile's patch starts, and which of the output's pixels its pixels are.
 
     A pixel beyond the plane stands for the tile's first one, which is written after it.
