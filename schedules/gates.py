@@ -67,6 +67,7 @@ def _operator(kind: str) -> Op:
     name = f"shiftc.{kind}"
     register_op_attr(name, "TVectorizable", True)
     register_op_attr(name, "TCallEffectKind", _PURE)
+    register_op_attr(name, "TScriptPrinterName", name)
     operator: Op = Op.get(name)
     return operator
 

@@ -93,6 +93,12 @@ def test_other_vectors_divide(kind: str, target: tvm.target.Target, lanes: int) 
     assert "vdiv" in assembly(kind, lanes, target)
 
 
+def test_kernels_are_printed_without_a_warning(capfd: pytest.CaptureFixture[str]) -> None:
+    kernel, _ = kernel_and_arguments("gelu", np.zeros(64, np.float32), 16, AVX512)
+    assert "shiftc.gelu(" in kernel.func.script()
+    assert not capfd.readouterr().err
+
+
 @pytest.mark.parametrize("degree", [2, 3, 4])
 def test_pieces_are_as_close_as_their_degree_allows(degree: int) -> None:
     limit, segments = 20.0, 64
