@@ -16,6 +16,7 @@ from shiftc.tuning_records import find_records
 from tvm_passes.compiled import Compiled, KernelRecord
 from tvm_passes.pipeline import PipelineOptions, compile_module
 from tvm_passes.report import IndexMapRecord
+from tvm_passes.tiling import Tiling
 
 
 @attrs.frozen
@@ -56,6 +57,7 @@ def build_program(
             disabled_passes=passes.disabled,
             winograd=passes.winograd,
             pairing=passes.pairing,
+            tiling=Tiling(passes.chain, passes.h_tiles, passes.max_memory),
             verify_passes=passes.verify,
             dump_ir=passes.dump_ir,
             node_of_var=imported.node_of_var,

@@ -40,6 +40,8 @@ class ExitStatus(IntEnum):
     """The target cannot be measured: this machine does not execute its code."""
     TUNING_FAILED = 26
     """Not one kernel could be measured."""
+    MEMORY_EXCEEDED = 27
+    """No program was found whose workspace keeps within `--max-memory`."""
 
     ARTIFACT_NOT_FOUND = 30
     """There is no artifact at the path."""

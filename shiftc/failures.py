@@ -7,6 +7,7 @@ from schedules.machine import UnknownMachineError
 from schedules.tuning.database import RecordsError
 from shiftc.exit_status import ExitStatus
 from shiftc.zoo import UnknownNetwork
+from tvm_passes.lower import MemoryLimitError
 from tvm_passes.lowering.context import LoweringError
 from tvm_passes.pipeline import PassError
 
@@ -24,6 +25,7 @@ _STATUSES: tuple[tuple[type[Exception], ExitStatus], ...] = (
     (model.InputShapeError, ExitStatus.INPUT_SHAPES_WRONG),
     (model.ModelError, ExitStatus.MODEL_INVALID),
     (PassError, ExitStatus.COMPILATION_FAILED),
+    (MemoryLimitError, ExitStatus.MEMORY_EXCEEDED),
     (LoweringError, ExitStatus.COMPILATION_FAILED),
     (RecordsError, ExitStatus.RECORDS_UNREADABLE),
     (UnknownMachineError, ExitStatus.TARGET_UNKNOWN),

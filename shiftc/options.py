@@ -15,6 +15,7 @@ SHIPPED_RECORDS = Path(__file__).parents[1] / "tuning_logs"
 """Beside the package, in the project's folder and where it is installed: records by machine."""
 
 _at_least_one = validators.ge(1)
+_if_given = validators.optional(_at_least_one)
 
 
 @attrs.frozen
@@ -47,6 +48,9 @@ class PassOptions:
     dump_ir:   folder that receives the module after every pass.
     winograd:  3 x 3 convolutions may take Winograd's form, at level 3.
     pairing:   products may be paired, at level 3.
+    chain:     most stages of a chain that is computed tile by tile, at level 3; None: as many as pay.
+    h_tiles:   in how many tiles of rows; None: as many as pay.
+    max_memory: bytes that the workspace may take; None: any.
     cache:     object code of kernels is kept between compilations; what is compiled is the same either way.
     cache_dir: where; None: see `shiftc.kernel_cache.default_folder`.
     """
@@ -57,6 +61,9 @@ class PassOptions:
     dump_ir: Path | None = None
     winograd: bool = True
     pairing: bool = True
+    chain: int | None = attrs.field(default=None, validator=_if_given)
+    h_tiles: int | None = attrs.field(default=None, validator=_if_given)
+    max_memory: int | None = attrs.field(default=None, validator=_if_given)
     cache: bool = True
     cache_dir: Path | None = None
 
@@ -123,7 +130,7 @@ class TuneOptions:
 
     models: tuple[ModelOptions, ...] = attrs.field(validator=validators.min_len(1))
     output: Path | None = None
-    trials: int | None = attrs.field(default=None, validator=validators.optional(_at_least_one))
+    trials: int | None = attrs.field(default=None, validator=_if_given)
     minutes: float | None = attrs.field(default=None, validator=validators.optional(validators.gt(0)))
     timeout: float = attrs.field(default=30.0, validator=validators.gt(0))
     seed: int = 0

@@ -17,7 +17,8 @@ class KernelRecord:
     """One step of the program, in execution order.
 
     name:       the kernel it runs (several steps may share one).
-    kind:       indexed_conv, winograd_conv, depthwise, window_pool, global_pool, elementwise,
+    kind:       chain: several stages, tile by tile;
+                indexed_conv, winograd_conv, depthwise, window_pool, global_pool, elementwise,
                 layer_norm, group_norm, softmax, generic;
                 layout: an input or output of the network changes its layout; movement: any other copy.
     moves_only: the step computes nothing, it only moves data.

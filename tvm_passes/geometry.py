@@ -162,3 +162,38 @@ class RowMajor(Geometry):
     @property
     def plane(self) -> int:
         return self.extent.rows * self.row_stride
+
+
+@attrs.frozen
+class Rolling(Geometry):
+    """Planes that hold a few rows of one image at a time: row y lies at place y - `first`.
+
+    kept:  how many rows.
+    first: the row at place 0. Rows above and below the plane are rows like others; `halo` is of columns.
+    """
+
+    kept: int = attrs.field(kw_only=True)
+    first: int = attrs.field(kw_only=True)
+
+    @property
+    def batch_stride(self) -> int:
+        return self.kept * self.row_stride
+
+    @property
+    def plane(self) -> int:
+        return self.batch_stride
+
+    @property
+    def shape(self) -> tuple[int, int, int, int, int]:
+        return 1, 1, self.kept, self.extent.columns + sum(self.halo.columns), self.extent.lanes
+
+    def within(self, reach: Halo) -> tuple[Any, ...]:
+        before, after = self.halo.columns[0] - reach.columns[0], self.halo.columns[0] + reach.columns[1]
+        return (..., slice(before, after + self.extent.columns), slice(None))
+
+    def offset(self, n: Array | int, y: Array | int, x: Array | int) -> Array:
+        """Element offset of pixel (y, x) of whichever image is there; what is not kept lies elsewhere."""
+        row = (np.asarray(y) - self.first) * self.row_stride
+        return np.asarray(
+            0 * np.asarray(n) + row + (np.asarray(x) + self.halo.columns[0]) * self.column_stride
+        )

@@ -17,6 +17,7 @@ from schedules.machine import MachineParameters
 from .anchor import Window
 from .apply_index_map import index_map_of
 from .array import Array
+from .chains import form_chains
 from .channel_view import BlockView, ChannelView
 from .geometry import Border
 from .graph import Graph, Node
@@ -31,29 +32,39 @@ from .placement import Address, Blocked, Plain, natural_positions
 from .relax_values import dtype_of, shape_of
 from .stage import Operation, Read, Stage, stage_of
 from .tensors import Tensors
+from .tiling import NO_TILING, Tiling
 from .translation import Translation, translation_of
 
 
 class Planner:
     """Walks `main` in order and appends the steps that compute it.
 
-    lanes:   channels of a block.
-    machine: what the choice of a convolution's algorithm is modelled on; None: all are direct.
+    lanes:    channels of a block.
+    machine:  what choices are modelled on; None: convolutions are direct and nothing is tiled.
+    winograd: convolutions may take Winograd's form.
     """
 
     def __init__(
-        self, mod: IRModule, lanes: int, machine: MachineParameters | None = None, threads: int = 1
+        self,
+        mod: IRModule,
+        lanes: int,
+        machine: MachineParameters | None = None,
+        threads: int = 1,
+        winograd: bool = True,
+        tiling: Tiling = NO_TILING,
     ) -> None:
         self.mod = mod
         self.lanes = lanes
         self.machine = machine
         self.threads = threads
+        self.winograd = winograd
+        self.tiling = tiling
         self.graph = Graph.read(mod)
         self.tensors = Tensors(lanes)
         self.stages = {n.var: s for n in self.graph.nodes if (s := stage_of(mod, n)) is not None}
 
     def run(self) -> Tensors:
-        """All steps, every tensor placed."""
+        """All steps, every tensor placed. Raises NothingFitsError."""
         self._note_wishes()
         for index, param in enumerate(self.graph.params):
             address = Address("input", index=index)
@@ -67,6 +78,9 @@ class Planner:
             self._plan(node)
         for index, out in enumerate(self.graph.outputs):
             self.tensors.deliver(out, Address("output", index=index))
+        if self.machine is not None:
+            chained = form_chains(self.tensors.steps, self.machine, self.threads, self.tiling)
+            self.tensors.steps = chained
         self.tensors.arena = place(self.tensors.steps, self.tensors.memories.values())
         return self.tensors
 
@@ -120,7 +134,7 @@ class Planner:
         self, stage: Stage, view: ChannelView, output: Blocked
     ) -> WinogradPlan | GroupedWinogradPlan | None:
         """The plan of a convolution that pays; its last patches reach beyond the plane."""
-        if self.machine is None:
+        if self.machine is None or not self.winograd:
             return None
         plan_form = plan_winograd if stage.groups == 1 else plan_grouped_winograd
         plan = plan_form(stage, view, output, self.machine, self.threads)

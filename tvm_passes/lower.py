@@ -15,15 +15,18 @@ from tvm.ir import IRModule
 
 import schedules
 from schedules.generic import schedule_generic
+from schedules.machine import MachineParameters
 from schedules.tuning.records import NO_RECORDS, Records
 
 from .array import Array
+from .chains import NothingFitsError
 from .compiled import KernelRecord
 from .forms import ANY_FORM, Forms
 from .graph import Graph
 from .layout import Planner
+from .lowering.chain import lower_chain
 from .lowering.channelwise import lower_depthwise, lower_elementwise, lower_global_pool, lower_window_pool
-from .lowering.context import Invocation, KernelCall, LoweringContext
+from .lowering.context import Invocation, KernelCall, LoweringContext, LoweringError
 from .lowering.convolution import lower_convolution
 from .lowering.copies import (
     address_of,
@@ -39,6 +42,7 @@ from .lowering.normalization import lower_group_norm, lower_layer_norm, lower_so
 from .lowering.parts import join_parts
 from .lowering.program import TensorType, build_program, with_barrier
 from .lowering.steps import (
+    ChainStep,
     FillStep,
     GatherStep,
     GenericStep,
@@ -53,6 +57,8 @@ from .lowering.winograd import WinogradPlan, lower_winograd
 from .node import origin
 from .placement import Blocked, Plain, Region
 from .relax_values import dtype_of, shape_of
+from .tensors import Tensors
+from .tiling import NO_TILING, Tiling
 
 _STAGE_KINDS: dict[str, tuple[str, Callable[[LoweringContext, StageStep, KernelRecord], KernelCall]]] = {
     "convolution": ("indexed_conv", lower_convolution),
@@ -64,6 +70,13 @@ _STAGE_KINDS: dict[str, tuple[str, Callable[[LoweringContext, StageStep, KernelR
     "group_norm": ("group_norm", lower_group_norm),
     "softmax": ("softmax", lower_softmax),
 }
+
+
+class MemoryLimitError(LoweringError):
+    """No program that was found fits into the memory it may take."""
+
+    def __init__(self, limit: int | None, smallest: int) -> None:
+        super().__init__(f"the smallest workspace found takes {smallest} bytes, {limit} are allowed")
 
 
 @attrs.frozen(eq=False)
@@ -97,15 +110,18 @@ def lower(
     node_of_var: Mapping[str, str],
     forms: Forms = ANY_FORM,
     records: Records = NO_RECORDS,
+    tiling: Tiling = NO_TILING,
 ) -> Lowered:
     """Plan the arena of `main` and lower every step of it.
 
     forms: of convolutions that may be taken. Kernels follow the `records` of their workloads. A program that
     several threads are modelled not to make faster is lowered for one.
+
+    Raises MemoryLimitError, LoweringError.
     """
-    lowered = _lower_for(mod, target, threads, node_of_var, forms, records)
+    lowered = _lower_for(mod, target, threads, node_of_var, forms, records, tiling)
     if threads > 1 and not threads_pay(lowered.calls, threads, schedules.machine_of(target)):
-        return _lower_for(mod, target, 1, node_of_var, forms, records)
+        return _lower_for(mod, target, 1, node_of_var, forms, records, tiling)
     return lowered
 
 
@@ -116,9 +132,10 @@ def _lower_for(
     node_of_var: Mapping[str, str],
     forms: Forms,
     records: Records,
+    tiling: Tiling,
 ) -> Lowered:
     machine = schedules.machine_of(target)
-    planned = Planner(mod, machine.lanes, machine if forms.winograd else None, threads).run()
+    planned = _planned(mod, machine, threads, forms, tiling)
     context = LoweringContext(target, threads, forms, records)
     cleared = planned.arena.cleared
     lowered = [
@@ -148,6 +165,26 @@ def _lower_for(
     )
 
 
+def _planned(
+    mod: IRModule, machine: MachineParameters, threads: int, forms: Forms, tiling: Tiling
+) -> Tensors:
+    """The fastest plan that fits: what is alive at once may leave gaps between tensors, then less must be."""
+    limit, smallest = tiling.max_memory, None
+    while True:
+        planner = Planner(
+            mod, machine.lanes, machine, threads, forms.winograd, attrs.evolve(tiling, max_memory=limit)
+        )
+        try:
+            planned = planner.run()
+        except NothingFitsError as error:
+            raise MemoryLimitError(tiling.max_memory, smallest or error.smallest) from None
+        size = with_barrier(planned.arena.bytes, threads)
+        if tiling.max_memory is None or limit is None or size <= tiling.max_memory:
+            return planned
+        smallest = min(size, smallest or size)
+        limit -= size - tiling.max_memory
+
+
 def _lower(
     context: LoweringContext, step: Step, cleared: Sequence[Blocked], node_of_var: Mapping[str, str]
 ) -> KernelCall | None:
@@ -155,15 +192,16 @@ def _lower(
     if call is None:
         return None
     followed = any(invocation.symbol in context.followed for invocation in call.invocations)
-    record = attrs.evolve(
-        call.record, name=call.invocations[0].symbol, decisions="record" if followed else "default"
-    )
+    name = call.record.name or call.invocations[0].symbol
+    record = attrs.evolve(call.record, name=name, decisions="record" if followed else "default")
     first, *others = call.invocations
     clearing = [attrs.evolve(lower_clear(context, tensor), beside=True) for tensor in cleared]
     return attrs.evolve(call, invocations=(first, *clearing, *others), record=record)
 
 
 def _call(context: LoweringContext, step: Step, node_of_var: Mapping[str, str]) -> KernelCall | None:
+    if isinstance(step, ChainStep):
+        return _chain(context, step, node_of_var)
     if isinstance(step, StageStep):
         kind, lower_stage = _STAGE_KINDS[step.stage.kind]
         names = dict.fromkeys(_of_model(name, node_of_var) for name in step.stage.operators)
@@ -198,6 +236,21 @@ def _call(context: LoweringContext, step: Step, node_of_var: Mapping[str, str]) 
     assert isinstance(step, GatherStep)
     record = _copy_record("movement", 2 * step.output.bytes, f"movement to {named(step.output.name)}")
     return lower_gather(context, step, record)
+
+
+def _chain(context: LoweringContext, step: ChainStep, node_of_var: Mapping[str, str]) -> KernelCall:
+    def lower_stage(part: StageStep) -> KernelCall:
+        call = _call(context, part, node_of_var)
+        assert call is not None
+        return call
+
+    stages = step.tiles.stages
+    names = dict.fromkeys(_of_model(name, node_of_var) for stage in stages for name in stage.stage.operators)
+    macs = sum(stage.stage.macs for stage in stages)
+    size = sum(_stage_bytes(stage) for stage in stages)
+    name = f"chain_{len(stages)}x{step.tiles.tiles}"
+    record = KernelRecord(name, "chain", False, macs, size, " + ".join(names))
+    return lower_chain(context, step, record, lower_stage)
 
 
 def _copy_kind(tensor: Plain, edge: Region) -> str:

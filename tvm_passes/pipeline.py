@@ -41,6 +41,7 @@ from .prune import prune
 from .recognize import recognize
 from .report import IndexMapRecord, Report
 from .separate import separate
+from .tiling import ANY_TILING, Tiling
 from .verify import verify_same
 
 
@@ -60,6 +61,7 @@ class PipelineOptions:
     verify_passes:   run the module before and after every pass on random inputs and compare.
     dump_ir:         directory for the module after every pass, or None.
     node_of_var:     names of the model's nodes by names of the variables they became.
+    tiling:          what may be computed in tiles of rows, at opt_level 3.
     records:         tuning records that kernels follow where they fit.
     object_store:    where object code of functions is kept between compilations, or None.
     """
@@ -69,6 +71,7 @@ class PipelineOptions:
     disabled_passes: tuple[str, ...] = ()
     winograd: bool = True
     pairing: bool = True
+    tiling: Tiling = ANY_TILING
     verify_passes: bool = False
     dump_ir: Path | None = None
     node_of_var: Mapping[str, str] = attrs.field(factory=dict)
@@ -147,7 +150,8 @@ def _lowered(
     started = time.perf_counter()
     all_forms = options.opt_level == 3
     forms = Forms(options.winograd and all_forms, options.pairing and all_forms)
-    lowered = lower(mod, target, options.threads, options.node_of_var, forms, options.records)
+    tiling = options.tiling if all_forms else attrs.evolve(options.tiling, stages=1)
+    lowered = lower(mod, target, options.threads, options.node_of_var, forms, options.records, tiling)
     times["lower"] = time.perf_counter() - started
     _dump(options, len(relax_passes), "lower", lowered.module)
     return lowered

@@ -15,7 +15,7 @@ from .arena import Lifetime, allocate, most_alive_at_once
 from .halo_zeros import lost_halos
 from .lowering.steps import Step, Tensor
 from .overwrite import overwritten
-from .placement import Address, Blocked, BlockedMemory, Plain
+from .placement import Address, Blocked, BlockedMemory, Plain, RollingMemory
 
 ZERO_BYTES = 64
 """The arena starts with at least a cache line of zeros: what gathers read where a map reads nothing."""
@@ -44,11 +44,11 @@ class Arena:
 
 def place(steps: Sequence[Step], memories: Iterable[BlockedMemory]) -> Arena:
     """Place all tensors that the steps touch and that are neither inputs, outputs nor constants."""
-    spans = {tensor: span for tensor, span in lifespans(steps).items() if _wants_a_place(tensor)}
+    spans = {tensor: span for tensor, span in lifespans(steps).items() if wants_a_place(tensor)}
     over = overwritten(steps, spans)
     shared = _shared(spans, over)
     start = _aligned(max([ZERO_BYTES, *(4 * m.geometry.plane for m in memories if m.needs_zeros)]))
-    sizes = [Lifetime(_aligned(_bytes(members[0])), *span) for members, span in shared]
+    sizes = [Lifetime(_aligned(bytes_of(members[0])), *span) for members, span in shared]
     offsets, size = allocate(sizes, ZERO_BYTES)
     for (members, _), offset in zip(shared, offsets, strict=True):
         for tensor in members:
@@ -89,18 +89,21 @@ def _lower_bound(shared: Sequence[Shared]) -> int:
         if isinstance(tensor, Plain):
             return tensor.bytes
         e = tensor.extent
-        return 4 * tensor.channels * e.batch * e.rows * e.columns
+        rows = tensor.memory.kept if isinstance(tensor.memory, RollingMemory) else e.batch * e.rows
+        return 4 * tensor.channels * rows * e.columns
 
     return most_alive_at_once([Lifetime(elements(members[0]), *span) for members, span in shared])
 
 
-def _wants_a_place(tensor: Tensor) -> bool:
+def wants_a_place(tensor: Tensor) -> bool:
+    """It is neither an input, an output nor a constant."""
     if isinstance(tensor, Blocked):
         return not tensor.is_callers
     return tensor.address is None and tensor.value is None
 
 
-def _bytes(tensor: Tensor) -> int:
+def bytes_of(tensor: Tensor) -> int:
+    """What a tensor takes, halos and unused lanes included."""
     return tensor.bytes if isinstance(tensor, Plain) else 4 * tensor.blocks * tensor.geometry.plane
 
 

@@ -8,7 +8,7 @@ import attrs
 import numpy as np
 
 from .array import Array
-from .geometry import Extent, Geometry, Halo, RowMajor
+from .geometry import Extent, Geometry, Halo, Rolling, RowMajor
 from .index_map import as_4d
 
 ZERO_BASE = 0
@@ -122,6 +122,18 @@ class CallersMemory(BlockedMemory):
     def require(self, halo: Halo) -> None:
         """Refuses: whoever reads the tensor leaves out what lies outside a plane."""
         assert halo.empty, "a tensor of the caller's has no halo"
+
+
+@attrs.define(eq=False)
+class RollingMemory(BlockedMemory):
+    """Of tensors that are alive a few rows at a time: see `Rolling`."""
+
+    kept: int = attrs.field(kw_only=True)
+    first: int = attrs.field(default=0, kw_only=True)
+
+    @property
+    def geometry(self) -> Geometry:
+        return Rolling(self.extent, Halo(columns=self.halo.columns), kept=self.kept, first=self.first)
 
 
 @attrs.define(eq=False)

@@ -7,10 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shiftc.cli.flags import PATH, debug_flag, model_flags, model_options, records_flags
+from shiftc.cli.flags import (
+    PATH,
+    debug_flag,
+    form_flags,
+    form_options,
+    model_flags,
+    model_options,
+    records_flags,
+)
 from shiftc.cli.terminal import Terminal
 from shiftc.cli.units import duration, quantity
-from shiftc.options import BenchOptions, PassOptions
+from shiftc.options import BenchOptions
 
 if TYPE_CHECKING:
     from shiftc.bench.report import BenchReport, Comparison, Timing
@@ -52,8 +60,7 @@ class CommaSeparated(click.ParamType):  # type: ignore[type-arg]
 @click.option(
     "--rounds", type=click.IntRange(min=1), default=15, show_default=True, help="Turns of each runtime."
 )
-@click.option("--no-winograd", is_flag=True, help="Compute 3x3 convolutions directly.")
-@click.option("--no-pairing", is_flag=True, help="Never pair products.")
+@form_flags
 @click.option("--json", "destination", metavar="FILE|-", help="Write the report as JSON; - is stdout.")
 @debug_flag
 @click.pass_obj
@@ -64,20 +71,19 @@ def bench(
     against: tuple[str, ...],
     threads: tuple[int, ...],
     rounds: int,
-    no_winograd: bool,
-    no_pairing: bool,
     destination: str | None,
-    **model_values: Any,
+    **values: Any,
 ) -> None:
     """Time MODEL beside other runtimes, in turns, in one process."""
     from shiftc.driver import bench_model
 
+    forms = form_options(values)
     options = BenchOptions(
-        model=model_options(model, **model_values),
+        model=model_options(model, **values),
         against=against,
         threads=threads,
         rounds=rounds,
-        passes=PassOptions(winograd=not no_winograd, pairing=not no_pairing),
+        passes=forms,
     )
     with terminal.progress() as progress:
         report = bench_model(options, progress)

@@ -5,12 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import attrs
 import click
 
-from shiftc.cli.flags import PATH, debug_flag, model_flags, model_options, records_flags
+from shiftc.cli.flags import (
+    PATH,
+    debug_flag,
+    form_flags,
+    form_options,
+    model_flags,
+    model_options,
+    records_flags,
+)
 from shiftc.cli.terminal import Terminal
 from shiftc.cli.units import duration, quantity
-from shiftc.options import CompileOptions, PassOptions
+from shiftc.options import CompileOptions
 
 
 @click.command("compile")
@@ -33,8 +42,7 @@ from shiftc.options import CompileOptions, PassOptions
 @click.option("--print-pass-times", is_flag=True, help="Print how long every pass took.")
 @click.option("--verify-passes", is_flag=True, help="Run the module before and after every pass and compare.")
 @click.option("--disabled-pass", "disabled_passes", multiple=True, metavar="NAME", help="Leave a pass out.")
-@click.option("--no-winograd", is_flag=True, help="Compute 3 x 3 convolutions directly: slower, more exact.")
-@click.option("--no-pairing", is_flag=True, help="Never pair products: slower, more exact.")
+@form_flags
 @click.option("--no-cache", is_flag=True, help="Compile every kernel anew, and keep none.")
 @click.option("--cache-dir", type=PATH, metavar="DIR", help="Where kernels are kept between compilations.")
 @click.option("--verbose", is_flag=True, help="Say which tuning records are not followed, and why.")
@@ -51,26 +59,24 @@ def compile_(
     print_pass_times: bool,
     verify_passes: bool,
     disabled_passes: tuple[str, ...],
-    no_winograd: bool,
-    no_pairing: bool,
     verbose: bool,
     no_cache: bool,
     cache_dir: Path | None,
-    **model_values: Any,
+    **values: Any,
 ) -> None:
     """Compile MODEL, an ONNX file, to an artifact that runs without the compiler."""
     from shiftc.driver import compile_model
 
+    forms = form_options(values)
     options = CompileOptions(
-        model=model_options(model, threads=threads, **model_values),
+        model=model_options(model, threads=threads, **values),
         output=output,
-        passes=PassOptions(
-            opt_level,
-            disabled_passes,
-            verify_passes,
-            dump_ir,
-            winograd=not no_winograd,
-            pairing=not no_pairing,
+        passes=attrs.evolve(
+            forms,
+            level=opt_level,
+            disabled=disabled_passes,
+            verify=verify_passes,
+            dump_ir=dump_ir,
             cache=not no_cache,
             cache_dir=cache_dir,
         ),

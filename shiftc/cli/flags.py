@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from shiftc.cli.terminal import Terminal
-from shiftc.options import SHIPPED_RECORDS, ModelOptions
+from shiftc.options import SHIPPED_RECORDS, ModelOptions, PassOptions
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 
@@ -54,6 +54,66 @@ class Cores(click.ParamType):  # type: ignore[type-arg]
         if not all(part.isdecimal() for part in parts):
             self.fail(f"'{value}' is no list of cores like 0,1", param, context)
         return tuple(map(int, parts))
+
+
+class AutoOffOr(click.ParamType):  # type: ignore[type-arg]
+    """`auto` (None), `off` (1) or a number that is at least 1."""
+
+    name = "auto|off|N"
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> int | None:
+        if value is None or isinstance(value, int):
+            return value
+        if value in ("auto", "off"):
+            return None if value == "auto" else 1
+        if not value.isdecimal() or int(value) < 1:
+            self.fail(f"'{value}' is neither auto nor off nor a number of at least 1", param, context)
+        return int(value)
+
+
+def form_flags(verb: Verb) -> Verb:
+    """Adds the flags that say how stages may be computed; see `form_options`."""
+    for flag in (
+        click.option(
+            "--max-memory",
+            type=click.IntRange(min=1),
+            metavar="BYTES",
+            help="The fastest program whose workspace takes no more.",
+        ),
+        click.option(
+            "--h-tiles",
+            type=AutoOffOr(),
+            default="auto",
+            show_default=True,
+            help="In how many tiles of rows chains are computed.",
+        ),
+        click.option(
+            "--chain",
+            type=AutoOffOr(),
+            default="auto",
+            show_default=True,
+            help="Compute up to N stages tile by tile: with N as little memory as possible.",
+        ),
+        click.option("--no-pairing", is_flag=True, help="Never pair products: slower, more exact."),
+        click.option(
+            "--no-winograd",
+            is_flag=True,
+            help="Compute 3 x 3 convolutions directly: slower, more exact.",
+        ),
+    ):
+        verb = flag(verb)
+    return verb
+
+
+def form_options(values: dict[str, Any]) -> PassOptions:
+    """Takes the arguments that `form_flags` adds out of `values`."""
+    return PassOptions(
+        winograd=not values.pop("no_winograd"),
+        pairing=not values.pop("no_pairing"),
+        chain=values.pop("chain"),
+        h_tiles=values.pop("h_tiles"),
+        max_memory=values.pop("max_memory"),
+    )
 
 
 def model_flags(verb: Verb) -> Verb:

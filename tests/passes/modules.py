@@ -22,6 +22,7 @@ from tvm_passes.recognize import recognize
 from tvm_passes.relax_values import shape_of
 from tvm_passes.report import IndexMapRecord, Report
 from tvm_passes.stage import Stage, stage_of
+from tvm_passes.tiling import NO_TILING
 from tvm_passes.translation import Border, ChannelTranslation, Translation
 from tvm_passes.verify import run_module
 
@@ -153,8 +154,10 @@ def run_with_tvm(mod: IRModule, inputs: Sequence[Array]) -> list[Array]:
 
 
 def compiled(mod: IRModule, **options: Any) -> Compiled:
-    """The program for this machine."""
-    return compile_module(mod, HOST, PipelineOptions(object_store=OBJECTS, **options))
+    """The program for this machine; a step for every stage unless `tiling` says otherwise."""
+    return compile_module(
+        mod, HOST, PipelineOptions(object_store=OBJECTS, **{"tiling": NO_TILING, **options})
+    )
 
 
 def entry_of(program: Compiled) -> Callable[..., None]:

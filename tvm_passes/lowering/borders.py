@@ -32,6 +32,11 @@ class Pixels:
     numbers: Array
     taps: Array
 
+    def among(self, chosen: Array) -> Pixels | None:
+        """Those of the class that are among the chosen numbers; None if none is."""
+        numbers = self.numbers[np.isin(self.numbers, chosen)]
+        return Pixels(numbers, self.taps) if numbers.size else None
+
 
 def one_class(window: Window, _plane: tuple[int, int], output: tuple[int, int, int]) -> list[Pixels]:
     """All pixels and all taps; arguments as in `classes_of_pixels`."""

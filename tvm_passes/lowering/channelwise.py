@@ -25,13 +25,14 @@ def lower_depthwise(context: LoweringContext, step: StageStep, record: KernelRec
     """`y[c, p] = sum_t w[c, t] x[c, p * stride + t]`."""
     stage, view, blocks = step.stage, step.view, blocks_of(step)
     assert stage.weight is not None
-    n, _, rows, columns = stage.shape
+    _, _, rows, columns = stage.shape
     row_step, column_step = view.steps(stage.window)
+    starts = view.pixels(stage.window, rows, columns)[step.pixels]
     workload = Depthwise(
         blocks=step.output.blocks,
         lanes=step.output.extent.lanes,
-        batch=n,
-        rows=rows,
+        batch=step.batch,
+        rows=step.rows,
         columns=columns,
         row_step=row_step,
         column_step=column_step,
@@ -43,7 +44,7 @@ def lower_depthwise(context: LoweringContext, step: StageStep, record: KernelRec
     arguments = {
         "x": ARENA,
         "xo": context.table(blocks.bases()),
-        "xn": context.table(view.pixels(stage.window, 1, 1)),
+        "xn": context.table(starts[:: step.rows * columns]),
         "k": context.constant(schedules.pack_weights(kernel, weights)),
     }
     return call_stage(context, step, kernel, arguments, record)
@@ -58,23 +59,24 @@ def lower_window_pool(context: LoweringContext, step: StageStep, record: KernelR
         kind="avg" if stage.reduce == "avg" else "max",
         blocks=step.output.blocks,
         lanes=step.output.extent.lanes,
-        batch=n,
-        rows=rows,
+        batch=step.batch,
+        rows=step.rows,
         columns=columns,
         row_taps=window.kernel[0],
         column_taps=window.kernel[1],
         epilogue=epilogue_of(stage.epilogue, step.operands),
     )
     kernel = context.kernel(workload)
+    images = np.arange(n) if step.strip is None else step.strip.image
     row, row_weight = _taps(window, 0, rows, geometry.extent.rows, stage.count_include_pad)
     column, column_weight = _taps(window, 1, columns, geometry.extent.columns, stage.count_include_pad)
     arguments = {
         "x": ARENA,
         "xo": context.table(blocks.bases()),
-        "xn": context.table(geometry.offset(np.arange(n), 0, 0)),
-        "row": context.table(row * geometry.row_stride),
+        "xn": context.table(geometry.offset(images, 0, 0)),
+        "row": context.table(row[step.row_range] * geometry.row_stride),
         "col": context.table(column * geometry.column_stride),
-        "row_weight": context.constant(row_weight),
+        "row_weight": context.constant(row_weight[step.row_range]),
         "col_weight": context.constant(column_weight),
     }
     return call_stage(context, step, kernel, arguments, record)
@@ -121,19 +123,19 @@ def lower_global_pool(context: LoweringContext, step: StageStep, record: KernelR
 def lower_elementwise(context: LoweringContext, step: StageStep, record: KernelRecord) -> KernelCall:
     """A chain of element-wise operators over blocks, or over single channels where the operand moves."""
     stage, view = step.stage, step.view
-    n, _, rows, columns = stage.shape
-    output = step.output
+    _, _, rows, columns = stage.shape
+    output, pixels = step.output, step.pixels
     workload = Elementwise(
         blocks=output.blocks,
         lanes=output.extent.lanes,
-        pixels=n * rows * columns,
+        pixels=len(pixels),
         access="lane" if step.blocks is None else "block",
         epilogue=epilogue_of(stage.epilogue, step.operands),
     )
     kernel = context.kernel(workload)
     arguments: dict[str, Address] = {
         "x": ARENA,
-        "xp": context.table(view.pixels(Window(), rows, columns)),
+        "xp": context.table(view.pixels(Window(), rows, columns)[pixels]),
     }
     if step.blocks is not None:
         arguments["xb"] = context.table(step.blocks.bases())
@@ -156,7 +158,7 @@ def call_stage(
     record: KernelRecord,
 ) -> KernelCall:
     """The kernel call, with the arguments that every stage has."""
-    epilogue = step.stage.epilogue
-    arguments |= output_arguments(context, step.output)
-    arguments |= epilogue_arguments(context, epilogue, step.operands, step.output)
+    epilogue, order = step.stage.epilogue, step.pixels
+    arguments |= output_arguments(context, step.output, order)
+    arguments |= epilogue_arguments(context, epilogue, step.operands, step.output, order)
     return context.call(kernel, arguments, record)

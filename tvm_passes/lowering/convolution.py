@@ -47,6 +47,10 @@ class Part:
     tables: Mapping[str, Array]
     weights: Weights
 
+    def of(self, pixels: int) -> Part:
+        """The same convolution of so many pixels."""
+        return attrs.evolve(self, workload=attrs.evolve(self.workload, pixels=pixels))
+
 
 def lower_convolution(context: LoweringContext, step: StageStep, record: KernelRecord) -> KernelCall:
     """The kernel calls of a convolution stage.
@@ -60,9 +64,10 @@ def lower_convolution(context: LoweringContext, step: StageStep, record: KernelR
     starts = view.pixels(stage.window, rows, columns)
     find = classes_of_pixels if view.tensors[0].is_callers else one_class
     calls = [
-        _invocation(context, step, part, pixels.numbers, starts[pixels.numbers])
-        for pixels in find(stage.window, plane, (n, rows, columns))
-        for part in _cheapest(context, step, pixels)
+        _invocation(context, step, part.of(len(pixels.numbers)), pixels.numbers, starts[pixels.numbers])
+        for whole in find(stage.window, plane, (n, rows, columns))
+        if (pixels := whole.among(step.pixels)) is not None
+        for part in _cheapest(context, step, whole)  # so a strip has the same sums as the plane
     ]
     return KernelCall((calls[0], *(attrs.evolve(call, beside=True) for call in calls[1:])), record)
 

@@ -104,16 +104,19 @@ def lower_clear(context: LoweringContext, tensor: Blocked) -> Invocation:
 
     Who writes the tensor writes other elements, so it runs beside that kernel.
     """
-    pixels = tensor.geometry.around(tensor.halo)
-    kernel = context.kernel(Elementwise(tensor.blocks, tensor.extent.lanes, len(pixels)))
-    tables = {
-        "xb": np.full(tensor.blocks, ZERO_BASE),
-        "xp": np.zeros(len(pixels)),
-        "yo": _blocks(tensor),
-        "yp": pixels,
-    }
-    arguments = {"x": ARENA, "y": ARENA, **{name: context.table(table) for name, table in tables.items()}}
-    return attrs.evolve(context.invoke(kernel, arguments), beside=True)
+    return attrs.evolve(_zeros(context, tensor, tensor.geometry.around(tensor.halo)), beside=True)
+
+
+def lower_carry(context: LoweringContext, before: Blocked, after: Blocked, rows: range) -> Invocation:
+    """Rows from where they lie in a ring to where they lie next, halos of columns included."""
+    pixels = _row_pixels(before, rows)
+    tables = {"xb": _blocks(before), "xp": pixels, "yo": _blocks(after), "yp": _row_pixels(after, rows)}
+    return _in_arena(context, Elementwise(after.blocks, after.extent.lanes, len(pixels)), tables)
+
+
+def lower_zero_rows(context: LoweringContext, tensor: Blocked, rows: range) -> Invocation:
+    """Zeros in rows of a ring that lie above or below the plane."""
+    return _zeros(context, tensor, _row_pixels(tensor, rows))
 
 
 def lower_gather(context: LoweringContext, step: GatherStep, record: KernelRecord) -> KernelCall:
@@ -140,6 +143,30 @@ def address_of(context: LoweringContext, tensor: Plain) -> Address:
         return context.constant(tensor.value)
     assert tensor.address is not None, f"{tensor.name} was never placed"
     return tensor.address
+
+
+def _row_pixels(tensor: Blocked, rows: range) -> Array:
+    """Offsets of the pixels of rows, halos of columns included."""
+    geometry = tensor.geometry
+    before, after = geometry.halo.columns
+    y, x = np.array(rows)[:, None], np.arange(-before, tensor.extent.columns + after)
+    return geometry.offset(0, y, x).reshape(-1)
+
+
+def _zeros(context: LoweringContext, tensor: Blocked, pixels: Array) -> Invocation:
+    tables = {
+        "xb": np.full(tensor.blocks, ZERO_BASE),
+        "xp": np.zeros(len(pixels)),
+        "yo": _blocks(tensor),
+        "yp": pixels,
+    }
+    return _in_arena(context, Elementwise(tensor.blocks, tensor.extent.lanes, len(pixels)), tables)
+
+
+def _in_arena(context: LoweringContext, workload: Elementwise, tables: dict[str, Array]) -> Invocation:
+    """A copy within the arena."""
+    arguments = {"x": ARENA, "y": ARENA, **{name: context.table(table) for name, table in tables.items()}}
+    return context.invoke(context.kernel(workload), arguments)
 
 
 def _blocks(tensor: Blocked) -> Array:

@@ -163,6 +163,7 @@ def lower_grouped_winograd(
     origins, order = tile_tables(step, plan.form)
     workload = attrs.evolve(
         plan.workload,
+        tiles=len(origins),
         row_stride=geometry.row_stride,
         column_stride=geometry.column_stride,
         epilogue=epilogue_of(stage.epilogue, step.operands),

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import attrs
+import numpy as np
 from tvm import tirx
 
+from ..array import Array
 from ..channel_view import BlockView, ChannelView
 from ..index_map import IndexMap
 from ..placement import Blocked, Plain
@@ -14,6 +16,7 @@ from ..stage import Stage
 from .operands import Operand
 
 if TYPE_CHECKING:
+    from ..row_tiles import RowTiles
     from .grouped_winograd import GroupedWinogradPlan
     from .winograd import WinogradPlan
 
@@ -22,12 +25,26 @@ Tensor = Blocked | Plain
 """What steps read and write; every step names all of its `tensors`."""
 
 
+@attrs.frozen
+class Strip:
+    """Rows of one image of a stage's result: from `first` up to, but not including, `last`."""
+
+    image: int
+    first: int
+    last: int
+
+    @property
+    def rows(self) -> int:
+        return self.last - self.first
+
+
 @attrs.frozen(eq=False)
 class StageStep:
     """Run a stage.
 
     blocks: how a channel-wise anchor sees its operand; None for convolutions.
     winograd: how a convolution is computed if not directly.
+    strip: the rows of the result to compute; None: all of every image.
     """
 
     stage: Stage
@@ -36,12 +53,52 @@ class StageStep:
     operands: tuple[Operand | None, ...]
     output: Blocked
     winograd: WinogradPlan | GroupedWinogradPlan | None = None
+    strip: Strip | None = None
+
+    @property
+    def batch(self) -> int:
+        """How many images are computed."""
+        return self.stage.shape[0] if self.strip is None else 1
+
+    @property
+    def rows(self) -> int:
+        """How many rows of each image are computed."""
+        return self.stage.shape[2] if self.strip is None else self.strip.rows
+
+    @property
+    def row_range(self) -> slice:
+        """Which rows of each image are computed."""
+        return slice(None) if self.strip is None else slice(self.strip.first, self.strip.last)
+
+    @property
+    def pixels(self) -> Array:
+        """Which pixels of the result are computed: numbers int [P], counted row by row and image by image."""
+        n, _, rows, columns = self.stage.shape
+        numbers = np.arange(n * rows * columns).reshape(n, rows, columns)
+        images = slice(None) if self.strip is None else self.strip.image
+        return numbers[images, ..., self.row_range, :].reshape(-1)
+
+    @property
+    def row_step(self) -> int:
+        """Rows that are computed together."""
+        return 1 if self.winograd is None else self.winograd.form.outputs
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
         views = [self.view, *(o.view for o in self.operands if o is not None)]
         scratch = () if self.winograd is None else self.winograd.scratch
         return (*(t for view in views for t in view.tensors), *scratch, self.output)
+
+
+@attrs.frozen(eq=False)
+class ChainStep:
+    """Run several stages together, some rows of each at a time."""
+
+    tiles: RowTiles
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        return tuple(dict.fromkeys(t for stage in self.tiles.stages for t in stage.tensors))
 
 
 @attrs.frozen(eq=False)
@@ -123,4 +180,4 @@ class GenericStep:
         return (*self.inputs, *self.outputs)
 
 
-Step = StageStep | PackStep | UnpackStep | RepackStep | FillStep | GatherStep | GenericStep
+Step = StageStep | ChainStep | PackStep | UnpackStep | RepackStep | FillStep | GatherStep | GenericStep

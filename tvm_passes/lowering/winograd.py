@@ -16,6 +16,7 @@ import numpy as np
 
 import schedules
 from schedules.machine import MachineParameters
+from schedules.template import largest_divisor
 from schedules.winograd import BY_OUTPUTS, Winograd
 from schedules.workload import IndexedConv, WinogradInput, WinogradOutput
 
@@ -116,8 +117,11 @@ def lower_winograd(
     context: LoweringContext, step: StageStep, plan: WinogradPlan, record: KernelRecord
 ) -> KernelCall:
     """All invocations of a convolution: per chunk its patches, products and outputs."""
-    stage, view, output, form, chunk = step.stage, step.view, step.output, plan.form, plan.chunk
+    stage, view, output, form = step.stage, step.view, step.output, plan.form
     origins, order = tile_tables(step, form)
+    chunk = _chunk(len(origins), plan.chunk)
+    if chunk > plan.chunk:
+        chunk = largest_divisor(len(origins), plan.chunk)
     lanes, points, pixels = output.extent.lanes, form.size**2, form.outputs**2
     patches, products = (p.address or ARENA for p in (plan.patches, plan.products))
     geometry = view.geometry
@@ -173,11 +177,12 @@ def tile_tables(step: StageStep, form: Winograd) -> tuple[Array, Array]:
     """
     n, _, rows, columns = step.stage.shape
     top, left = step.stage.window.padding[:2]
+    images, firsts = np.arange(n), np.arange(0, rows, form.outputs)
+    if step.strip is not None:
+        images = images[step.strip.image : step.strip.image + 1]
+        firsts = firsts[(firsts >= step.strip.first) & (firsts < step.strip.last)]
     image, y, x = (
-        a.reshape(-1)
-        for a in np.meshgrid(
-            np.arange(n), np.arange(0, rows, form.outputs), np.arange(0, columns, form.outputs), indexing="ij"
-        )
+        a.reshape(-1) for a in np.meshgrid(images, firsts, np.arange(0, columns, form.outputs), indexing="ij")
     )
     origins = step.view.geometry.offset(image, y - top, x - left)
     i, j = np.divmod(np.arange(form.outputs**2), form.outputs)
