@@ -13,6 +13,7 @@ Place: when all steps are planned, before tensors are placed.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import takewhile
 
 import attrs
@@ -86,7 +87,20 @@ def why_not_chained(step: Step) -> str | None:
         return "it computes clips of several images"
     if step.stage.shape[2] == 1:
         return "it has one row"
+    views = (step.view, *(operand.view for operand in step.operands if operand is not None))
+    if any(view.offset[:, 0].any() for view in views):
+        return "it reads other images than those it computes, which are computed later"
     return None
+
+
+def _joins(first: Step, step: Step) -> bool:
+    """Whether a step can be in a chain that begins with `first`: image after image, so with as many."""
+    return (
+        isinstance(first, StageStep)
+        and isinstance(step, StageStep)
+        and why_not_chained(step) is None
+        and step.batch == first.batch
+    )
 
 
 def _segments(steps: Sequence[Step], costs: Costs, tiling: Tiling) -> Iterator[_Segment]:
@@ -94,7 +108,7 @@ def _segments(steps: Sequence[Step], costs: Costs, tiling: Tiling) -> Iterator[_
     longest = 1 if tiling.is_off else tiling.stages or _LONGEST
     for first in range(len(steps)):
         yield _Segment(first, first + 1, costs.alone(first))
-        run = takewhile(lambda step: why_not_chained(step) is None, steps[first : first + longest])
+        run = takewhile(partial(_joins, steps[first]), steps[first : first + longest])
         for length, step in enumerate(run, 1):
             if length == 1:
                 continue
