@@ -144,5 +144,6 @@ def _contestants(
         path = Path(folder) / "chain.onnx"
         onnx.save(convolution.chain(links), str(path))
         options = ModelOptions(path, case.target)
-        program = build_program(options, pass_options(case.direct))
+        # a link by itself: not several of them tile by tile
+        program = build_program(options, attrs.evolve(pass_options(case.direct), chain=1))
         return load_contestants(program, options, peers, Path(folder))

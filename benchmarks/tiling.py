@@ -1,0 +1,131 @@
+"""What chains of stages gain: every network compiled without them, as modelled best, and for least memory.
+
+    python -m benchmarks.tiling                                  # every network of the zoo at batch 1
+    python -m benchmarks.tiling --networks mobilenetv2 --batches 1 8
+
+The programs take turns in warm bursts in one process, on one core; beside their times stand their workspaces.
+Writes `<machine>-tiling.json` and a Markdown table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from statistics import median
+
+from benchmarks.command_line import as_json, results_path
+from benchmarks.markdown import row, table_head, times
+from benchmarks.results_file import FOLDER, Measurement, ResultsFile, now
+from benchmarks.threads import runnable
+from shiftc import zoo
+from shiftc.artifact import read_manifest
+from shiftc.bench.compare import PAUSE_SECONDS
+from shiftc.bench.machine import this_machine
+from shiftc.bench.turns import time_calmly
+from shiftc.driver import compile_model, write_zoo
+from shiftc.options import CompileOptions, ModelOptions, PassOptions, ZooOptions
+from shiftc.runtime import load
+
+KEY = ("network", "batch")
+
+LEAST = 8
+"""Stages of a chain of the program for least memory."""
+PROGRAMS: Mapping[str, PassOptions] = {
+    "off": PassOptions(chain=1),
+    "auto": PassOptions(),
+    "least": PassOptions(chain=LEAST),
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measures the networks that the command line asks for."""
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    parser.add_argument("--networks", nargs="+", choices=zoo.names(), default=list(zoo.names()))
+    parser.add_argument("--batches", nargs="+", type=int, default=[1])
+    parser.add_argument("--rounds", type=int, default=11, help="turns of each program (11)")
+    parser.add_argument("--results", type=Path, default=FOLDER, help="folder of the results")
+    chosen = parser.parse_args(arguments)
+    machine = this_machine()
+    file = ResultsFile(results_path(chosen.results, machine, "host", "tiling"), KEY)
+    for name, batch in ((name, batch) for batch in chosen.batches for name in chosen.networks):
+        with tempfile.TemporaryDirectory() as folder:
+            measurement = measure(compiled(name, batch, Path(folder)), chosen.rounds)
+        found = [{"network": name, "batch": batch, **measurement, "time": now()}]
+        measurements = file.merged(file.read(), found)
+        file.write(as_json(machine, "host"), measurements)
+        title = f"Chains on {machine.processor}"
+        file.path.with_suffix(".md").write_text(table(title, measurements), encoding="utf-8")
+        print(f"{name}, batch {batch}: {times(measurement['auto_gain'])}", flush=True)
+    return 0
+
+
+def compiled(name: str, batch: int, folder: Path) -> dict[str, Path]:
+    """The artifacts of a network, by program."""
+    model = folder / f"{name}.onnx"
+    write_zoo(ZooOptions(name, model, batch))
+    for program, passes in PROGRAMS.items():
+        compile_model(CompileOptions(ModelOptions(model), folder / program, passes))
+    return {program: folder / program for program in PROGRAMS}
+
+
+def measure(artifacts: Mapping[str, Path], rounds: int) -> Measurement:
+    """Milliseconds and workspaces in bytes; how much faster and smaller than without chains."""
+    free = os.sched_getaffinity(0)
+    core = (max(free),)
+    sizes = {program: read_manifest(artifact).arena_bytes for program, artifact in artifacts.items()}
+    sessions = {program: load(artifact, core) for program, artifact in artifacts.items()}
+    try:
+        turns = time_calmly(
+            {program: runnable(session) for program, session in sessions.items()}, rounds, PAUSE_SECONDS
+        )
+    finally:
+        os.sched_setaffinity(0, free)
+    off = turns["off"]
+    result: dict[str, float] = {"off_ms": round(1e3 * median(off), 4), "off_bytes": sizes["off"]}
+    for program in list(PROGRAMS)[1:]:
+        result |= {
+            f"{program}_ms": round(1e3 * median(turns[program]), 4),
+            f"{program}_gain": round(median(off) / median(turns[program]), 3),
+            f"{program}_gain_of_minima": round(min(off) / min(turns[program]), 3),
+            f"{program}_bytes": sizes[program],
+            f"{program}_memory": round(sizes[program] / sizes["off"], 3),
+        }
+    return result
+
+
+_COLUMNS = (
+    *("network", "batch", "off ms", "off KiB"),
+    *("auto", "of minima", "KiB", "of off"),
+    *("least", "of minima", "KiB", "of off"),
+)
+
+
+def table(title: str, measurements: Iterable[Measurement]) -> str:
+    """Markdown: one row a measurement, the longest networks first."""
+    lines = [
+        f"# {title}",
+        "",
+        "One thread, programs in turns in one process. Without chains: milliseconds (medians) and workspace.",
+        f"With chains as modelled best, and for least memory (at most {LEAST} stages a chain): times",
+        "as fast, by medians and by minima, and the workspace, also as a share of the one without.",
+        "",
+        *table_head(_COLUMNS),
+    ]
+    return "\n".join([*lines, *map(_row, sorted(measurements, key=lambda m: -m["off_ms"]))]) + "\n"
+
+
+def _row(m: Measurement) -> str:
+    cells = [m["network"], f"{m['batch']}", f"{m['off_ms']:.3f}", f"{m['off_bytes'] // 1024}"]
+    for program in list(PROGRAMS)[1:]:
+        cells += [times(m[f"{program}_gain"]), times(m[f"{program}_gain_of_minima"])]
+        cells += [f"{m[f'{program}_bytes'] // 1024}", f"{m[f'{program}_memory']:.2f}"]
+    return row(cells)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
