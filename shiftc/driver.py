@@ -11,15 +11,27 @@ import attrs
 from shiftc import zoo
 from shiftc.artifact import check_writable, is_artifact, read_manifest, write_artifact
 from shiftc.atomic_file import replacing
-from shiftc.build import build_program
+from shiftc.build import build_program, import_file
 from shiftc.errors import OutputError
 from shiftc.execution import RunReport, run_artifact
 from shiftc.inspection import Inspection
 from shiftc.linker import linker_for
 from shiftc.manifest import Manifest
-from shiftc.options import BenchOptions, CompileOptions, InspectOptions, TuneOptions, ZooOptions
+from shiftc.options import (
+    BenchOptions,
+    CompileOptions,
+    InspectOptions,
+    PassOptions,
+    PipelineViewOptions,
+    TuneOptions,
+    ZooOptions,
+)
 from shiftc.progress import Progress, silent
+from shiftc.staging import PipelineReport, stage_model, write_staged
 from shiftc.target import machine_of, parse_target
+from shiftc.timeline import timeline
+from tvm_passes.staged.predict import EngineRates, pipelines, predict
+from tvm_passes.staged.program import StagedProgram
 
 if TYPE_CHECKING:
     from shiftc.bench.report import BenchReport
@@ -33,6 +45,7 @@ __all__ = [
     "bench_model",
     "compile_model",
     "inspect_model",
+    "inspect_pipelines",
     "run_artifact",
     "tune_models",
     "write_zoo",
@@ -48,6 +61,7 @@ class CompileReport:
     reused:        how many of them were compiled before and found in the cache.
     cache_failure: why the others could not be kept there, if so.
     skipped_records: tuning records that were not followed, with the reason.
+    staged:        the staged program that was written, if one was asked for.
     """
 
     artifact: Path
@@ -57,6 +71,7 @@ class CompileReport:
     reused: int
     cache_failure: str | None = None
     skipped_records: tuple[str, ...] = ()
+    staged: StagedProgram | None = None
 
 
 @attrs.frozen
@@ -80,6 +95,11 @@ def compile_model(options: CompileOptions, progress: Progress = silent) -> Compi
         _make_folder(options.passes.dump_ir)
     link = linker_for(machine_of(parse_target(options.model.target)))
     program = build_program(options.model, options.passes, progress)
+    staged = None
+    if options.emit_stages is not None:
+        progress("writing stages")
+        staged = stage_model(program.imported, options.model.model.name, options.passes)
+        write_staged(options.emit_stages, staged)
     progress("linking")
     library = program.compiled.library
 
@@ -95,6 +115,7 @@ def compile_model(options: CompileOptions, progress: Progress = silent) -> Compi
         reused=library.reused,
         cache_failure=program.cache_failure,
         skipped_records=program.skipped_records,
+        staged=None if staged is None else staged.program,
     )
 
 
@@ -126,6 +147,27 @@ def inspect_model(options: InspectOptions, progress: Progress = silent) -> Inspe
         return Inspection(read_manifest(options.path))
     program = build_program(options.model, progress=progress)
     return Inspection(program.manifest, program.skipped_records)
+
+
+def inspect_pipelines(options: PipelineViewOptions, progress: Progress = silent) -> PipelineReport:
+    """A model's residual convolutions as pipelines of two engines; writes the timeline if asked.
+
+    The timeline is of predictions: it needs `engine_rates`. Raises ModelError, PassError or OutputError.
+    """
+    progress("importing")
+    imported = import_file(options.model)
+    progress("making stages")
+    name = options.model.model.name
+    program = stage_model(imported, name, PassOptions(h_tiles=options.h_tiles)).program
+    found = tuple(pipelines(program))
+    if options.engine_rates is None:
+        return PipelineReport(name, found)
+    rates = EngineRates(*options.engine_rates)
+    report = PipelineReport(name, found, tuple(predict(program, pipeline, rates) for pipeline in found))
+    if options.timeline is not None:
+        with replacing(options.timeline) as file:
+            file.write(timeline(report).encode())
+    return report
 
 
 def write_zoo(options: ZooOptions, progress: Progress = silent) -> ZooReport:

@@ -70,11 +70,15 @@ class PassOptions:
 
 @attrs.frozen
 class CompileOptions:
-    """output: the directory that becomes the artifact; an older artifact there is replaced."""
+    """output: the directory that becomes the artifact; an older artifact there is replaced.
+
+    emit_stages: the file that receives the staged program as JSON, its weights beside it.
+    """
 
     model: ModelOptions
     output: Path
     passes: PassOptions = attrs.field(factory=PassOptions)
+    emit_stages: Path | None = None
 
 
 @attrs.frozen
@@ -118,6 +122,20 @@ class InspectOptions:
     @property
     def path(self) -> Path:
         return self.model.model
+
+
+@attrs.frozen
+class PipelineViewOptions:
+    """h_tiles: of every residual convolution; None: a default.
+
+    engine_rates: FLOP/s of the convolution and of the vector engine, for predictions.
+    timeline:     SVG file that receives them as a drawing.
+    """
+
+    model: ModelOptions
+    h_tiles: int | None = attrs.field(default=None, validator=_if_given)
+    engine_rates: tuple[float, float] | None = None
+    timeline: Path | None = None
 
 
 @attrs.frozen

@@ -115,6 +115,11 @@ def lower_module(mod: IRModule, target: tvm.target.Target, options: PipelineOpti
     return _lowered(mod, target, options, Report(), {})
 
 
+def staged_module(mod: IRModule, options: PipelineOptions) -> IRModule:
+    """What `lower` gets in `compile_module`: executable Relax whose work is in stages. Raises PassError."""
+    return _through_passes(mod, options, Report(), {})
+
+
 def _lowered(
     mod: IRModule,
     target: tvm.target.Target,
@@ -123,6 +128,21 @@ def _lowered(
     times: dict[str, float],
 ) -> Lowered:
     """All passes; fills in what they found and how long each took."""
+    mod = _through_passes(mod, options, report, times)
+    started = time.perf_counter()
+    all_forms = options.opt_level == 3
+    forms = Forms(options.winograd and all_forms, options.pairing and all_forms)
+    tiling = options.tiling if all_forms else attrs.evolve(options.tiling, stages=1)
+    lowered = lower(mod, target, options.threads, options.node_of_var, forms, options.records, tiling)
+    times["lower"] = time.perf_counter() - started
+    _dump(options, len(PASSES) - 1, "lower", lowered.module)
+    return lowered
+
+
+def _through_passes(
+    mod: IRModule, options: PipelineOptions, report: Report, times: dict[str, float]
+) -> IRModule:
+    """All passes but `lower`."""
     _check_disabled(options)
     relax_passes: dict[str, Callable[[IRModule], IRModule]] = {
         "canonicalize": canonicalize,
@@ -147,14 +167,7 @@ def _lowered(
                 raise PassError(f"pass {name} changes what the module computes: {difference}")
         mod = changed
         _dump(options, number, name, mod)
-    started = time.perf_counter()
-    all_forms = options.opt_level == 3
-    forms = Forms(options.winograd and all_forms, options.pairing and all_forms)
-    tiling = options.tiling if all_forms else attrs.evolve(options.tiling, stages=1)
-    lowered = lower(mod, target, options.threads, options.node_of_var, forms, options.records, tiling)
-    times["lower"] = time.perf_counter() - started
-    _dump(options, len(relax_passes), "lower", lowered.module)
-    return lowered
+    return mod
 
 
 def _compiled(

@@ -45,6 +45,12 @@ from shiftc.options import CompileOptions
 @form_flags
 @click.option("--no-cache", is_flag=True, help="Compile every kernel anew, and keep none.")
 @click.option("--cache-dir", type=PATH, metavar="DIR", help="Where kernels are kept between compilations.")
+@click.option(
+    "--emit-stages",
+    type=PATH,
+    metavar="FILE.json",
+    help="Write the network as stages of a convolution and a vector engine, its weights beside it.",
+)
 @click.option("--verbose", is_flag=True, help="Say which tuning records are not followed, and why.")
 @debug_flag
 @click.pass_obj
@@ -62,6 +68,7 @@ def compile_(
     verbose: bool,
     no_cache: bool,
     cache_dir: Path | None,
+    emit_stages: Path | None,
     **values: Any,
 ) -> None:
     """Compile MODEL, an ONNX file, to an artifact that runs without the compiler."""
@@ -80,6 +87,7 @@ def compile_(
             cache=not no_cache,
             cache_dir=cache_dir,
         ),
+        emit_stages=emit_stages,
     )
     with terminal.progress() as progress:
         report = compile_model(options, progress)
@@ -93,6 +101,11 @@ def compile_(
     tuned = sum(kernel.decisions == "record" for kernel in kernels)
     for reason in report.skipped_records if verbose else ():
         terminal.say(f"tuning record not followed: {reason}")
+    if report.staged is not None:
+        terminal.say(
+            f"{model.name} -> {emit_stages}: {len(report.staged.operators)} operators in "
+            f"{len(report.staged.stages)} stages, {len(report.staged.residual)} Conv + Add pipelined"
+        )
     terminal.say(
         f"{model.name} -> {output}: {len(kernels)} kernels, "
         f"{f'{tuned} by tuning records, ' if tuned else ''}"

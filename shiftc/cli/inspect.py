@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from shiftc.cli.flags import PATH, debug_flag, model_flags, model_options, records_flags
+from shiftc.cli.pipeline import pipeline_flags, print_pipelines
 from shiftc.cli.terminal import Terminal
 from shiftc.cli.units import quantity
 from shiftc.inspection import Inspection
@@ -21,11 +22,30 @@ from shiftc.options import InspectOptions
 @model_flags
 @records_flags
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
+@pipeline_flags
 @debug_flag
 @click.pass_obj
-def inspect(terminal: Terminal, /, path: Path, as_json: bool, **model_values: Any) -> None:
+def inspect(
+    terminal: Terminal,
+    /,
+    path: Path,
+    as_json: bool,
+    pipeline: bool,
+    h_tiles: int | None,
+    engine_rates: tuple[float, float] | None,
+    timeline: Path | None,
+    **model_values: Any,
+) -> None:
     """Show every index map found in MODEL or ARTIFACT, where it was folded, and the kernels that are left."""
     from shiftc.driver import inspect_model
+
+    if pipeline:
+        print_pipelines(
+            terminal, model_options(path, **model_values), h_tiles, engine_rates, timeline, as_json=as_json
+        )
+        return
+    if engine_rates is not None or timeline is not None or h_tiles is not None:
+        raise click.UsageError("--h-tiles, --engine-rates and --timeline go with --pipeline")
 
     with terminal.progress() as progress:
         inspection = inspect_model(InspectOptions(model_options(path, **model_values)), progress)
