@@ -75,7 +75,7 @@ _STAGE_KINDS: dict[str, tuple[str, Callable[[LoweringContext, StageStep, KernelR
 class MemoryLimitError(LoweringError):
     """No program that was found fits into the memory it may take."""
 
-    def __init__(self, limit: int | None, smallest: int) -> None:
+    def __init__(self, limit: int, smallest: int) -> None:
         super().__init__(f"the smallest workspace found takes {smallest} bytes, {limit} are allowed")
 
 
@@ -168,21 +168,29 @@ def _lower_for(
 def _planned(
     mod: IRModule, machine: MachineParameters, threads: int, forms: Forms, tiling: Tiling
 ) -> Tensors:
-    """The fastest plan that fits: what is alive at once may leave gaps between tensors, then less must be."""
-    limit, smallest = tiling.max_memory, None
-    while True:
-        planner = Planner(
-            mod, machine.lanes, machine, threads, forms.winograd, attrs.evolve(tiling, max_memory=limit)
-        )
-        try:
-            planned = planner.run()
-        except NothingFitsError as error:
-            raise MemoryLimitError(tiling.max_memory, smallest or error.smallest) from None
-        size = with_barrier(planned.arena.bytes, threads)
-        if tiling.max_memory is None or limit is None or size <= tiling.max_memory:
+    """The fastest plan that fits: what is alive at once may leave gaps between tensors, then less must be.
+
+    Where gaps are in the way of all others, the plan with the least alive is the last that is tried.
+    """
+    allowed = tiling.max_memory
+
+    def plan(limit: int | None) -> tuple[Tensors, int]:
+        within = attrs.evolve(tiling, max_memory=limit)
+        planned = Planner(mod, machine.lanes, machine, threads, forms.winograd, within).run()
+        return planned, with_barrier(planned.arena.bytes, threads)
+
+    limit = allowed
+    try:
+        while True:
+            planned, size = plan(limit)
+            if allowed is None or limit is None or size <= allowed:
+                return planned
+            limit -= size - allowed
+    except NothingFitsError as error:
+        planned, size = plan(error.smallest)
+        if allowed is None or size <= allowed:
             return planned
-        smallest = min(size, smallest or size)
-        limit -= size - tiling.max_memory
+        raise MemoryLimitError(allowed, size) from None
 
 
 def _lower(

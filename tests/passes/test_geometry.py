@@ -1,11 +1,12 @@
 """Where pixels lie within a plane."""
 
+import attrs
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tvm_passes.geometry import Extent, Geometry, Halo
+from tvm_passes.geometry import Extent, Geometry, Halo, Rolling
 
 pairs = st.tuples(st.integers(0, 3), st.integers(0, 3))
 halos = st.builds(Halo, pairs, pairs, pairs)
@@ -13,6 +14,14 @@ geometries = st.builds(
     Geometry,
     st.builds(Extent, st.integers(1, 3), st.integers(1, 5), st.integers(1, 5), st.sampled_from([1, 4, 16])),
     halos,
+)
+
+rings = st.builds(
+    Rolling,
+    st.builds(Extent, st.integers(1, 3), st.integers(1, 5), st.integers(1, 5), st.sampled_from([1, 4, 16])),
+    st.builds(Halo, columns=pairs),
+    kept=st.integers(1, 6),
+    first=st.integers(-3, 5),
 )
 
 
@@ -60,3 +69,41 @@ def test_a_union_covers_both(a: Halo, b: Halo) -> None:
 def test_only_a_halo_of_nothing_is_empty(halo: Halo) -> None:
     assert Halo().empty
     assert not halo.empty
+
+
+@given(rings)
+def test_a_ring_is_its_rows_from_the_first_without_gaps(ring: Rolling) -> None:
+    before, after = ring.halo.columns
+    y = np.arange(ring.first, ring.first + ring.kept)[:, None]
+    offsets = ring.offset(0, y, np.arange(-before, ring.extent.columns + after)).reshape(-1)
+    np.testing.assert_array_equal(offsets, np.arange(len(offsets)) * ring.extent.lanes)
+    assert ring.plane == ring.batch_stride == len(offsets) * ring.extent.lanes == np.prod(ring.shape)
+
+
+@given(rings, st.integers(0, 2))
+def test_a_ring_holds_one_image_at_a_time(ring: Rolling, n: int) -> None:
+    y, x = np.array([0, 2, 1]), np.array([1, 0, 3])
+    np.testing.assert_array_equal(ring.offset(n, y, x), ring.offset(0, y, x))
+    assert ring.offset(np.arange(3)[:, None], y, x).shape == (3, 3)
+
+
+@given(rings, st.integers(-3, 5))
+def test_rows_of_a_ring_move_with_its_first(ring: Rolling, first: int) -> None:
+    """As they lie in a plane, but for what the rows in front of the first one take."""
+    later = attrs.evolve(ring, first=first)
+    y, x = np.array([0, 4, 1]), np.array([5, 0, 2])
+    plane = Geometry(ring.extent, Halo(columns=ring.halo.columns))
+    np.testing.assert_array_equal(later.offset(0, y, x), plane.offset(0, y, x) - first * plane.row_stride)
+    moved = ring.offset(0, y + 2, x - 1) - ring.offset(0, y, x)
+    np.testing.assert_array_equal(moved, ring.displacement(0, 2, -1))
+
+
+@given(rings)
+def test_the_halo_of_a_ring_is_of_columns(ring: Rolling) -> None:
+    """Rows above and below the plane are rows like others, whatever halo of rows is asked for."""
+    row = np.arange(-ring.halo.columns[0], ring.extent.columns + ring.halo.columns[1])
+    beside = row[(row < 0) | (row >= ring.extent.columns)]
+    y = np.arange(ring.first, ring.first + ring.kept)[:, None]
+    around = ring.around(Halo((1, 1), (2, 2), ring.halo.columns))
+    np.testing.assert_array_equal(around, ring.offset(0, y, beside).reshape(-1))
+    assert ring.around(Halo(rows=(1, 1))).size == 0

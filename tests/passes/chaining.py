@@ -1,0 +1,69 @@
+"""Chains in programs that are too small to gain from them, beside the same programs without."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+from tvm.ir import IRModule
+
+from tests.passes.modules import Array, compiled, execute, run_with_tvm, tensors
+from tvm_passes import chains
+from tvm_passes.compiled import Compiled
+from tvm_passes.graph import Graph
+from tvm_passes.relax_values import shape_of
+from tvm_passes.tiling import Tiling
+
+
+@contextmanager
+def longest_chains() -> Iterator[None]:
+    """Whatever they cost, every chain that may be formed is: the longest first."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chains, "_smallest", _longest)
+        yield
+
+
+def _longest(segments: Sequence[Any], end: int, _: Tiling) -> list[Any]:
+    chosen: list[Any] = []
+    while (first := chosen[-1].last if chosen else 0) < end:
+        chosen.append(max((s for s in segments if s.first == first), key=lambda s: s.last))
+    return chosen
+
+
+def chained(mod: IRModule, tiles: int, **options: Any) -> Compiled:
+    """The program, all stages that may be in chains of that many tiles (or a few less: rows are whole)."""
+    with longest_chains():
+        return compiled(mod, tiling=Tiling(tiles=tiles), **options)
+
+
+def chains_in(program: Compiled) -> list[str]:
+    """The chains of a program, by their stages and tiles."""
+    return [step.name.removeprefix("chain_") for step in program.steps if step.kind == "chain"]
+
+
+def check_chained(
+    mod: IRModule, tiles: int, tolerance: float = 0.0, against_tvm: bool = True, **options: Any
+) -> Compiled:
+    """Chains, after a run on other inputs, compute what the program without chains does, and what TVM does.
+
+    tolerance: of the largest output, to the program without chains; 0: the same bits.
+    """
+    program, apart = chained(mod, tiles, **options), compiled(mod, **options)
+    first, second = tensors(mod, 1), tensors(mod, 2)
+    outputs = [np.empty(shape_of(out), "float32") for out in Graph.read(mod).outputs]
+    results = execute(program, first, second, outputs=outputs)
+    assert_near(results, execute(apart, second, outputs=outputs), tolerance)
+    if against_tvm:
+        assert_near(results, run_with_tvm(mod, second), 2e-5)
+    assert program.arena_lower_bound_bytes <= program.arena_bytes
+    return program
+
+
+def assert_near(results: Sequence[Array], expected: Sequence[Array], tolerance: float) -> None:
+    """They differ by no more than the tolerance times the largest number expected."""
+    for got, want in zip(results, expected, strict=True):
+        largest = float(np.abs(want).max(initial=0))
+        np.testing.assert_allclose(got, want, rtol=0, atol=tolerance * largest)
