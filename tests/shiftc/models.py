@@ -30,6 +30,23 @@ def shift_network(size: int | str = SIZE) -> onnx.ModelProto:
     return _model(nodes, weights, [1, CHANNELS, size, size], [1, 4, size, size])
 
 
+def bottleneck_network() -> onnx.ModelProto:
+    """pointwise(depthwise(relu(pointwise(x)))): a hidden tensor of eight times the channels of its ends."""
+    random = np.random.default_rng(0)
+    shapes = {"expand": (128, 16, 1, 1), "filter": (128, 1, 3, 3), "project": (16, 128, 1, 1)}
+    weights = [
+        numpy_helper.from_array(random.standard_normal(shape).astype(np.float32) / shape[1], name)
+        for name, shape in shapes.items()
+    ]
+    nodes = [
+        helper.make_node("Conv", ["x", "expand"], ["e"]),
+        helper.make_node("Relu", ["e"], ["r"]),
+        helper.make_node("Conv", ["r", "filter"], ["f"], group=128, pads=[1, 1, 1, 1]),
+        helper.make_node("Conv", ["f", "project"], ["y"]),
+    ]
+    return _model(nodes, weights, [1, 16, 24, 12], [1, 16, 24, 12])
+
+
 def shift_operator_network(domain: str) -> onnx.ModelProto:
     """pointwise(Shift(x)) with a custom operator of `domain`; the paper's grouped layout."""
     pointwise = np.random.default_rng(0).standard_normal((4, CHANNELS, 1, 1)).astype(np.float32)
