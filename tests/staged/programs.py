@@ -127,7 +127,11 @@ class ConvAdd:
             "conv_add",
             [helper.make_tensor_value_info(n, TensorProto.FLOAT, v.shape) for n, v in inputs.items()],
             [helper.make_tensor_value_info("y", TensorProto.FLOAT, self.output)],
-            [numpy_helper.from_array(v, n) for n, v in self.weights.items()],
+            [
+                numpy_helper.from_array(v, n)
+                for n, v in self.weights.items()
+                if n != "other.weight" or other == "o"
+            ],
         )
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
         session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
