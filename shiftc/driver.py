@@ -27,7 +27,8 @@ from shiftc.options import (
     ZooOptions,
 )
 from shiftc.progress import Progress, silent
-from shiftc.staging import PipelineReport, stage_model, write_staged
+from shiftc.staged_file import write_staged
+from shiftc.staging import PipelineReport, stage_model
 from shiftc.target import machine_of, parse_target
 from shiftc.timeline import timeline
 from tvm_passes.staged.predict import EngineRates, pipelines, predict

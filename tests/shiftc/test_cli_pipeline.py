@@ -12,7 +12,7 @@ import pytest
 import shiftc
 from shiftc.cli import main
 from shiftc.exit_status import ExitStatus
-from shiftc.staging import read_staged
+from shiftc.staged_file import read_staged
 from tests.shiftc.models import save, shift_network
 from tvm_passes.staged.execute import execute
 from tvm_passes.staged.program import StagedProgramError

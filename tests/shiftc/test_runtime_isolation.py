@@ -33,6 +33,11 @@ def test_running_an_artifact_loads_no_compiler(artifact: Path) -> None:
     assert "tvm_ffi" in modules
 
 
+def test_executing_a_staged_program_loads_no_compiler() -> None:
+    modules = _modules_after("import shiftc.staged_file, tvm_passes.staged.execute, tvm_passes.staged.tile")
+    assert not modules & (COMPILER - {"tvm_passes"})
+
+
 def test_the_verb_run_loads_no_compiler(artifact: Path) -> None:
     code = f"from shiftc.cli import main\nassert main(['run', {str(artifact)!r}], {{}}) == 0"
     assert not _modules_after(code) & COMPILER

@@ -12,7 +12,8 @@ import pytest
 from frontends import import_model
 from shiftc import zoo
 from shiftc.options import PassOptions
-from shiftc.staging import read_staged, stage_model, write_staged
+from shiftc.staged_file import read_staged, write_staged
+from shiftc.staging import stage_model
 from tvm_passes.staged.execute import execute
 
 RESIDUAL = {"resnet50": 16, "shiftresnet20": 9, "shiftresnet110": 54}
