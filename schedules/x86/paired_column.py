@@ -16,6 +16,8 @@ LARGEST_CHUNK = 4096
 """Pixels: what is kept of each lies on the stack."""
 _FEWEST_COLUMNS = 8
 """Per task: a column more or less makes little difference then."""
+_COLUMNS_FOR_L2 = 64
+"""Columns that are worth waiting for as many weights as the second cache holds, fewer in proportion."""
 _STEP_OVERHEAD = 1.0
 """Cycles of a step besides loads and arithmetic: its table entries and share of the loop."""
 _COLUMN_OVERHEAD = 8.0
@@ -68,9 +70,17 @@ def candidate_columns(workload: PairedConv, machine: MachineParameters) -> range
 
 
 def blocks_of_panel(workload: PairedConv, machine: MachineParameters, threads: int) -> int:
-    """As many as fit, and as leave one for each thread."""
+    """All that fit the second cache where columns are many; else so few that the next are fetched meanwhile.
+
+    A column meets all blocks of a panel while its x is in the first cache. But of the last panel's weights
+    the first column waits for each: the fewer columns follow, the more that counts.
+    """
     weights = workload.lanes * (HEADER + workload.virtual_channels) * 4
-    panel = blocks_at_once(workload, weights, 1, machine)
+    columns = workload.pixels // machine.address_registers // threads
+    if workload.blocks * weights * _COLUMNS_FOR_L2 <= columns * machine.l2_bytes:
+        panel = max(1, machine.l2_bytes // 2 // weights)
+    else:
+        panel = blocks_at_once(workload, weights, 1, machine)
     return largest_divisor(workload.blocks, max(1, min(panel, workload.blocks // threads)))
 
 
