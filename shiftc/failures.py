@@ -7,9 +7,9 @@ from schedules.machine import UnknownMachineError
 from schedules.tuning.database import RecordsError
 from shiftc.exit_status import ExitStatus
 from shiftc.zoo import UnknownNetwork
-from tvm_passes.lower import MemoryLimitError
 from tvm_passes.lowering.context import LoweringError
 from tvm_passes.pipeline import PassError
+from tvm_passes.within_memory import MemoryLimitError
 
 # The first class that fits decides: subclasses stand before their bases.
 _STATUSES: tuple[tuple[type[Exception], ExitStatus], ...] = (

@@ -15,18 +15,15 @@ from tvm.ir import IRModule
 
 import schedules
 from schedules.generic import schedule_generic
-from schedules.machine import MachineParameters
 from schedules.tuning.records import NO_RECORDS, Records
 
 from .array import Array
-from .chains import NothingFitsError
 from .compiled import KernelRecord
 from .forms import ANY_FORM, Forms
 from .graph import Graph
-from .layout import Planner
 from .lowering.chain import lower_chain
 from .lowering.channelwise import lower_depthwise, lower_elementwise, lower_global_pool, lower_window_pool
-from .lowering.context import Invocation, KernelCall, LoweringContext, LoweringError
+from .lowering.context import Invocation, KernelCall, LoweringContext
 from .lowering.convolution import lower_convolution
 from .lowering.copies import (
     address_of,
@@ -57,8 +54,8 @@ from .lowering.winograd import WinogradPlan, lower_winograd
 from .node import origin
 from .placement import Blocked, Plain, Region
 from .relax_values import dtype_of, shape_of
-from .tensors import Tensors
 from .tiling import NO_TILING, Tiling
+from .within_memory import plan_within_memory
 
 _STAGE_KINDS: dict[str, tuple[str, Callable[[LoweringContext, StageStep, KernelRecord], KernelCall]]] = {
     "convolution": ("indexed_conv", lower_convolution),
@@ -70,13 +67,6 @@ _STAGE_KINDS: dict[str, tuple[str, Callable[[LoweringContext, StageStep, KernelR
     "group_norm": ("group_norm", lower_group_norm),
     "softmax": ("softmax", lower_softmax),
 }
-
-
-class MemoryLimitError(LoweringError):
-    """No program that was found fits into the memory it may take."""
-
-    def __init__(self, limit: int, smallest: int) -> None:
-        super().__init__(f"the smallest workspace found takes {smallest} bytes, {limit} are allowed")
 
 
 @attrs.frozen(eq=False)
@@ -135,7 +125,7 @@ def _lower_for(
     tiling: Tiling,
 ) -> Lowered:
     machine = schedules.machine_of(target)
-    planned = _planned(mod, machine, threads, forms, tiling)
+    planned = plan_within_memory(mod, machine, threads, forms, tiling)
     context = LoweringContext(target, threads, forms, records)
     cleared = planned.arena.cleared
     lowered = [
@@ -163,34 +153,6 @@ def _lower_for(
         threads,
         tuple(context.refused),
     )
-
-
-def _planned(
-    mod: IRModule, machine: MachineParameters, threads: int, forms: Forms, tiling: Tiling
-) -> Tensors:
-    """The fastest plan that fits: what is alive at once may leave gaps between tensors, then less must be.
-
-    Where gaps are in the way of all others, the plan with the least alive is the last that is tried.
-    """
-    allowed = tiling.max_memory
-
-    def plan(limit: int | None) -> tuple[Tensors, int]:
-        within = attrs.evolve(tiling, max_memory=limit)
-        planned = Planner(mod, machine.lanes, machine, threads, forms.winograd, within).run()
-        return planned, with_barrier(planned.arena.bytes, threads)
-
-    limit = allowed
-    try:
-        while True:
-            planned, size = plan(limit)
-            if allowed is None or limit is None or size <= allowed:
-                return planned
-            limit -= size - allowed
-    except NothingFitsError as error:
-        planned, size = plan(error.smallest)
-        if allowed is None or size <= allowed:
-            return planned
-        raise MemoryLimitError(allowed, size) from None
 
 
 def _lower(

@@ -27,9 +27,9 @@ from tests.passes.modules import (
     through,
 )
 from tests.passes.test_clips import temporal
-from tvm_passes.lower import MemoryLimitError
 from tvm_passes.relax_values import shape_of
 from tvm_passes.tiling import NO_TILING, Tiling
+from tvm_passes.within_memory import MemoryLimitError
 
 RANDOM = np.random.default_rng(12)
 SHAPE = (1, 16, 13, 11)
