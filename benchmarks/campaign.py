@@ -86,9 +86,7 @@ class Campaign(Generic[AnyCase]):
     def add(self, measurements: Sequence[Measurement]) -> None:
         """Merges new measurements into the file and its table."""
         stamped = [{**measurement, "measured": now()} for measurement in measurements]
-        everything = self.file.merged(self.file.read(), stamped)
-        self.file.write(self.machine, everything)
-        self.file.path.with_suffix(".md").write_text(self.table(everything), encoding="utf-8")
+        self.file.add(self.machine, stamped, self.table)
 
 
 def in_a_process(function: Callable[[Any], Any], argument: Any) -> Any:

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -59,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
     target, machine = parse_target(chosen.target), this_machine()
     file = ResultsFile(results_path(chosen.results, machine, chosen.target, "decisions"), KEY)
     ends = None if chosen.budget is None else time.monotonic() + 60 * chosen.budget
-    measurements = file.read()
+    file.read()  # one that is damaged is known before anything is searched
     by_network = {
         name: _measured(_tasks(name, chosen.target, chosen.threads), target) for name in chosen.networks
     }
@@ -71,10 +72,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(
             f"{network}: {measurement['kind']} {measurement['workload']}: {times(outcome.gain)}", flush=True
         )
-        measurements = file.merged(measurements, [measurement])
-        file.write(as_json(machine, chosen.target), measurements)
         title = f"Decisions on {machine.processor}, target {chosen.target}"
-        file.path.with_suffix(".md").write_text(table(title, measurements), encoding="utf-8")
+        file.add(as_json(machine, chosen.target), [measurement], partial(table, title))
     return 0
 
 

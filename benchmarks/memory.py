@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -79,11 +80,10 @@ def main(arguments: list[str] | None = None) -> int:
     machine = this_machine()
     file = ResultsFile(results_path(chosen.results, machine, "host", "memory"), ("network",))
     for name in chosen.networks:
-        measurements = file.merged(file.read(), [measure(name)])
-        file.write(as_json(machine, "host"), measurements)
+        found = measure(name)
         title = f"Memory of intermediate tensors on {machine.processor}"
-        file.path.with_suffix(".md").write_text(table(title, measurements))
-        print(name, json.dumps(measurements[-1]), flush=True)
+        file.add(as_json(machine, "host"), [found], partial(table, title))
+        print(name, json.dumps(found), flush=True)
     return 0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,20 @@ class ResultsFile:
         by_key = {self.key(measurement): measurement for measurement in old}
         by_key.update((self.key(measurement), measurement) for measurement in new)
         return list(by_key.values())
+
+    def add(
+        self,
+        machine: Mapping[str, Any],
+        new: Iterable[Measurement],
+        table: Callable[[Sequence[Measurement]], str],
+    ) -> None:
+        """Merges new measurements into the file, and writes the Markdown `table` of all beside it.
+
+        Raises ResultsError, shiftc.errors.OutputError or OSError.
+        """
+        everything = self.merged(self.read(), new)
+        self.write(machine, everything)
+        self.path.with_suffix(".md").write_text(table(everything), encoding="utf-8")
 
 
 def now() -> str:

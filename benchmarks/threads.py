@@ -71,10 +71,8 @@ def main(arguments: list[str] | None = None) -> int:
             if chosen.compile_only:
                 continue
             measurement = measure(alone, together, chosen.threads, chosen.rounds)
-            measurements = file.merged(file.read(), [{"network": name, "batch": batch, **measurement}])
-            file.write(as_json(machine, "host"), measurements)
-            title = f"Threads on {machine.processor}"
-            file.path.with_suffix(".md").write_text(table(title, measurements), encoding="utf-8")
+            found = [{"network": name, "batch": batch, **measurement}]
+            file.add(as_json(machine, "host"), found, partial(table, f"Threads on {machine.processor}"))
             print(f"{name}, batch {batch}: {times(measurement['gain'])}", flush=True)
     return 0
 

@@ -14,6 +14,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -56,10 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
         with tempfile.TemporaryDirectory() as folder:
             measurement = measure(compiled(name, batch, Path(folder)), chosen.rounds)
         found = [{"network": name, "batch": batch, **measurement, "time": now()}]
-        measurements = file.merged(file.read(), found)
-        file.write(as_json(machine, "host"), measurements)
-        title = f"Chains on {machine.processor}"
-        file.path.with_suffix(".md").write_text(table(title, measurements), encoding="utf-8")
+        file.add(as_json(machine, "host"), found, partial(table, f"Chains on {machine.processor}"))
         print(f"{name}, batch {batch}: {times(measurement['auto_gain'])}", flush=True)
     return 0
 

@@ -13,6 +13,7 @@ from .anchor import Window
 from .array import Array
 from .geometry import Extent, Geometry, Halo
 from .placement import ZERO_BASE, Address, Blocked, BlockedMemory
+from .reach import Reach
 
 
 @attrs.frozen(eq=False)
@@ -84,24 +85,30 @@ class ChannelView:
         if self.tensors[0].is_callers:
             return
         self.memory.needs_zeros |= self.has_zeros
-        used = self._displacements()
-        low, high = used.min(axis=0), used.max(axis=0)
-        pads = (window.padding[0], window.padding[1])
-        outputs, sizes = (rows, columns), (self.extent.rows, self.extent.columns)
         halos = []
-        for axis in range(2):
-            first = -pads[axis] * self.stride[axis] + int(low[axis + 1])
-            reach = (outputs[axis] - 1) * window.stride[axis] - pads[axis]
-            reach += (window.kernel[axis] - 1) * window.dilation[axis]
-            last = reach * self.stride[axis] + int(high[axis + 1])
-            halos.append((max(0, -first), max(0, last - sizes[axis] + 1)))
+        for axis, outputs, size in ((0, rows, self.extent.rows), (1, columns, self.extent.columns)):
+            reach = self.reach(window, axis)
+            halos.append((max(0, -reach.first(0)), max(0, reach.last(outputs) - size)))
+        low, high = self._range(0)
         # of several clips, view and tensor have the same
         longer = self.plane[0] - self.extent.batch
-        batch = (max(0, -int(low[0])), max(0, int(high[0]) + longer))
+        batch = (max(0, -low), max(0, high + longer))
         halo = Halo(batch, halos[0], halos[1])
         self.memory.require(halo)
         for tensor in self.tensors:
             tensor.halo = tensor.halo.union(halo)
+
+    def reach(self, window: Window, axis: int) -> Reach:
+        """Which rows (axis 0) or columns (axis 1) of the tensors a window over the view reads."""
+        of_view = Reach.of_window(
+            window.kernel[axis], window.stride[axis], window.padding[axis], window.dilation[axis]
+        )
+        return of_view.through(self.stride[axis], *self._range(axis + 1))
+
+    def _range(self, axis: int) -> tuple[int, int]:
+        """The least and the largest displacement along batch, rows or columns."""
+        used = self._displacements()[:, axis]
+        return int(used.min()), int(used.max())
 
     def bases(self) -> Array:
         """Element offset of every channel from `address`, its displacement included: int64 [C]."""

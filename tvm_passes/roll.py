@@ -29,7 +29,7 @@ def roll(tiles: RowTiles) -> ChainStep:
         memory = _memory(ring)
         for tensor in ring.tensors:
             tensor.memory = memory
-    stages = tuple(_moved(step, {}) for step in tiles.stages)
+    stages = tuple(stage_at(step, {}) for step in tiles.stages)
     return ChainStep(attrs.evolve(tiles, stages=stages))
 
 
@@ -54,11 +54,7 @@ def at_tile(tiles: RowTiles, tile: int) -> Moved:
 
 
 def stage_at(step: StageStep, moved: Moved) -> StageStep:
-    """The stage reading and writing the tensors that took the place of its own."""
-    return _moved(step, moved)
-
-
-def _moved(step: StageStep, moved: Moved) -> StageStep:
+    """The stage reading and writing the tensors that took the place of its own, where they lie."""
     blocks = step.blocks and BlockView(
         tuple((moved.get(tensor, tensor), block) for tensor, block in step.blocks.blocks),
         step.blocks.positions,

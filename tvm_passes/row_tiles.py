@@ -1,10 +1,9 @@
 """Which rows the stages of a chain compute, tile by tile, and which rows of their results are kept meanwhile.
 
-Rows [a, b) of a result are computed from rows [a * stride + low, (b - 1) * stride + high) of an operand: the
-`Reach` of the stage. The last stage of a chain computes `height` rows a tile. Whoever is read by others has
+The last stage of a chain computes `height` rows a tile. Whoever is read by others has
 computed, at the end of a tile, all that these read in it:
 
-    cut_i(t) = min(H_i, max_j reach_j(cut_j(t)))        j reads i;   cut(0) = 0, cut(T) = H
+    cut_i(t) = min(H_i, max_j reach_j(cut_j(t)))        j reads i;   cut(0) = 0, cut(T) = H     (`reach`)
 
 So no row is computed twice, and the first tile, which fills the pipeline, computes the rows of the halo too.
 
@@ -25,26 +24,10 @@ from .anchor import Window
 from .channel_view import ChannelView
 from .lowering.steps import StageStep
 from .placement import Blocked
+from .reach import Reach
 
 Cuts = tuple[int, ...]
 """Rows of a stage that are computed before each tile, and behind the last: T + 1 numbers, from 0 to H."""
-
-
-@attrs.frozen
-class Reach:
-    """What rows of an operand the rows of a result are computed from; see the module's docstring."""
-
-    stride: int
-    low: int
-    high: int
-
-    def first(self, row: int) -> int:
-        """The first row that results from `row` on read."""
-        return row * self.stride + self.low
-
-    def last(self, rows: int) -> int:
-        """The row behind the last that the first `rows` results read; there must be one."""
-        return (rows - 1) * self.stride + self.high
 
 
 @attrs.frozen(eq=False)
@@ -119,15 +102,7 @@ def _reads(number: int, step: StageStep) -> Iterator[_Read]:
     views = [(step.view, step.stage.window)]
     views += [(o.view, Window()) for o in step.operands if o is not None and o.access != "channel"]
     for view, window in views:
-        yield _Read(number, view, _reach(view, window), step.row_step)
-
-
-def _reach(view: ChannelView, window: Window) -> Reach:
-    used = view.offset[view.source >= 0, 1]
-    low, high = (int(used.min()), int(used.max())) if used.size else (0, 0)
-    taps = (window.kernel[0] - 1) * window.dilation[0]
-    above, below = (-window.padding[0]) * view.stride[0], (taps - window.padding[0]) * view.stride[0]
-    return Reach(window.stride[0] * view.stride[0], above + low, below + high + 1)
+        yield _Read(number, view, view.reach(window, 0), step.row_step)
 
 
 def _cuts(stages: Sequence[StageStep], reads: Sequence[_Read], height: int) -> tuple[Cuts, ...]:

@@ -26,6 +26,13 @@ debug_flag = click.option(
 )
 
 
+def joined(verb: Verb, *flags: Callable[[Verb], Verb]) -> Verb:
+    """The verb with several flags, which its help lists in this order."""
+    for flag in reversed(flags):
+        verb = flag(verb)
+    return verb
+
+
 class Operators(click.ParamType):  # type: ignore[type-arg]
     """`DOMAIN::NAME`, the name of an operator."""
 
@@ -73,12 +80,20 @@ class AutoOffOr(click.ParamType):  # type: ignore[type-arg]
 
 def form_flags(verb: Verb) -> Verb:
     """Adds the flags that say how stages may be computed; see `form_options`."""
-    for flag in (
+    return joined(
+        verb,
         click.option(
-            "--max-memory",
-            type=click.IntRange(min=1),
-            metavar="BYTES",
-            help="The fastest program whose workspace takes no more.",
+            "--no-winograd",
+            is_flag=True,
+            help="Compute 3 x 3 convolutions directly: slower, more exact.",
+        ),
+        click.option("--no-pairing", is_flag=True, help="Never pair products: slower, more exact."),
+        click.option(
+            "--chain",
+            type=AutoOffOr(),
+            default="auto",
+            show_default=True,
+            help="Compute up to N stages tile by tile: with N as little memory as possible.",
         ),
         click.option(
             "--h-tiles",
@@ -88,21 +103,12 @@ def form_flags(verb: Verb) -> Verb:
             help="In how many tiles of rows chains are computed.",
         ),
         click.option(
-            "--chain",
-            type=AutoOffOr(),
-            default="auto",
-            show_default=True,
-            help="Compute up to N stages tile by tile: with N as little memory as possible.",
+            "--max-memory",
+            type=click.IntRange(min=1),
+            metavar="BYTES",
+            help="The fastest program whose workspace takes no more.",
         ),
-        click.option("--no-pairing", is_flag=True, help="Never pair products: slower, more exact."),
-        click.option(
-            "--no-winograd",
-            is_flag=True,
-            help="Compute 3 x 3 convolutions directly: slower, more exact.",
-        ),
-    ):
-        verb = flag(verb)
-    return verb
+    )
 
 
 def form_options(values: dict[str, Any]) -> PassOptions:
@@ -118,13 +124,13 @@ def form_options(values: dict[str, Any]) -> PassOptions:
 
 def model_flags(verb: Verb) -> Verb:
     """Adds `--target`, `--input-shapes` and `--shift-operator`; see `model_options`."""
-    for option in (
+    return joined(
+        verb,
         click.option(
-            "--shift-operator",
-            "shift_operators",
-            multiple=True,
-            type=Operators(),
-            help="Read this custom operator as shift, too.",
+            "--target",
+            default="host",
+            show_default=True,
+            help="host, TVM's JSON, or 'llvm -mcpu=znver4 -num-cores 2'.",
         ),
         click.option(
             "--input-shapes",
@@ -132,29 +138,27 @@ def model_flags(verb: Verb) -> Verb:
             help="Shapes of dynamic inputs: 'x:[1,3,224,224] y:[1,8]'.",
         ),
         click.option(
-            "--target",
-            default="host",
-            show_default=True,
-            help="host, TVM's JSON, or 'llvm -mcpu=znver4 -num-cores 2'.",
+            "--shift-operator",
+            "shift_operators",
+            multiple=True,
+            type=Operators(),
+            help="Read this custom operator as shift, too.",
         ),
-    ):
-        verb = option(verb)
-    return verb
+    )
 
 
 def records_flags(verb: Verb) -> Verb:
     """Adds `--tuning-records` and `--no-tuning-records`; see `model_options`."""
-    for option in (
-        click.option("--no-tuning-records", is_flag=True, help="Schedule every kernel by its defaults."),
+    return joined(
+        verb,
         click.option(
             "--tuning-records",
             type=PATH,
             metavar="DIR",
             help="Follow the records in this folder.  [default: those that come with shiftc]",
         ),
-    ):
-        verb = option(verb)
-    return verb
+        click.option("--no-tuning-records", is_flag=True, help="Schedule every kernel by its defaults."),
+    )
 
 
 def model_options(

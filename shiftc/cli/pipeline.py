@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import click
 
 from shiftc.artifact import is_artifact
-from shiftc.cli.flags import PATH, AutoOffOr
+from shiftc.cli.flags import PATH, AutoOffOr, Verb, joined
 from shiftc.cli.terminal import Terminal
 from shiftc.cli.units import duration
 from shiftc.options import ModelOptions, PipelineViewOptions
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from shiftc.staging import PipelineReport
     from tvm_passes.staged.predict import Pipeline, Prediction
     from tvm_passes.staged.program import Engine, Stage
-
-Verb = TypeVar("Verb", bound=Callable[..., Any])
 
 _COLUMNS = ("stage", "convolution engine", "vector engine", "then")
 
@@ -46,22 +43,21 @@ class Rates(click.ParamType):  # type: ignore[type-arg]
 
 def pipeline_flags(verb: Verb) -> Verb:
     """Adds the flags of `print_pipelines`."""
-    for flag in (
-        click.option("--timeline", type=PATH, metavar="FILE.svg", help="Draw the predictions."),
+    return joined(
+        verb,
         click.option(
-            "--engine-rates",
-            type=Rates(),
-            help="GFLOP/s of the two engines: predict what the pipelines gain.",
+            "--pipeline", is_flag=True, help="Show every Conv + Add as stages of two engines instead."
         ),
         click.option(
             "--h-tiles", type=AutoOffOr(), help="Tiles of rows of every Conv + Add.  [default: auto, 4]"
         ),
         click.option(
-            "--pipeline", is_flag=True, help="Show every Conv + Add as stages of two engines instead."
+            "--engine-rates",
+            type=Rates(),
+            help="GFLOP/s of the two engines: predict what the pipelines gain.",
         ),
-    ):
-        verb = flag(verb)
-    return verb
+        click.option("--timeline", type=PATH, metavar="FILE.svg", help="Draw the predictions."),
+    )
 
 
 def print_pipelines(

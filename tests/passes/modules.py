@@ -15,6 +15,7 @@ from tvm.ir import Expr, IRModule, Var
 from shiftc.linker import linker_for
 from tvm_passes.apply_index_map import index_map_call, index_map_of
 from tvm_passes.compiled import Compiled
+from tvm_passes.fuse import fuse
 from tvm_passes.graph import Graph
 from tvm_passes.index_map import IndexMap, Shape, as_4d
 from tvm_passes.pipeline import PipelineOptions, compile_module
@@ -139,6 +140,23 @@ def maps_of(mod: IRModule) -> list[IndexMap]:
 def stages(mod: IRModule) -> list[Stage]:
     """The stages that `main` calls."""
     return [stage for node in Graph.read(mod).nodes if (stage := stage_of(mod, node)) is not None]
+
+
+def random_weight(random: np.random.Generator, *shape: int) -> Array:
+    """Weights [outputs, …] that keep the magnitude of what they are applied to."""
+    return (random.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))).astype("float32")
+
+
+def lone_convolution(
+    random: np.random.Generator, kernel: int, strides: int, channels: int, size: int, groups: int
+) -> Stage:
+    """The stage of a square convolution with as many outputs as inputs, padded by half its kernel."""
+    values = random_weight(random, channels, channels // groups, kernel, kernel)
+    convolved = module(
+        [(1, channels, size, size)],
+        lambda emit, x: emit(conv(x, values, kernel // 2, strides, groups)),
+    )
+    return stages(fuse(convolved))[0]
 
 
 def tensors(mod: IRModule, seed: int = 0) -> list[Array]:

@@ -24,6 +24,7 @@ from tests.passes.modules import (
     joined,
     module,
     moved,
+    random_weight,
     through,
 )
 from tests.passes.test_clips import temporal
@@ -37,7 +38,7 @@ Body = Callable[..., Expr | tuple[Expr, ...]]
 
 
 def weight(*shape: int) -> Array:
-    return (RANDOM.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))).astype("float32")
+    return random_weight(RANDOM, *shape)
 
 
 def pointwise(emit: Emit, x: Expr, outputs: int) -> Var:

@@ -9,8 +9,15 @@ from tvm import relax
 
 import schedules
 from schedules.workload import GroupedWinograd
-from tests.passes.modules import HOST, check_compiled, conv, joined, module, stages
-from tvm_passes.fuse import fuse
+from tests.passes.modules import (
+    HOST,
+    check_compiled,
+    conv,
+    joined,
+    lone_convolution,
+    module,
+    random_weight,
+)
 from tvm_passes.geometry import Extent
 from tvm_passes.lowering.grouped_winograd import GroupedWinogradPlan
 from tvm_passes.lowering.grouped_winograd import plan_grouped_winograd as plan
@@ -26,7 +33,7 @@ RANDOM = np.random.default_rng(11)
 
 
 def weight(*shape: int) -> np.ndarray:
-    return (RANDOM.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))).astype("float32")
+    return random_weight(RANDOM, *shape)
 
 
 def kinds(program: object) -> list[str]:
@@ -108,14 +115,7 @@ def test_it_is_tuned() -> None:
 
 
 def _stage(kernel: int = 3, strides: int = 1, channels: int = 64, size: int = 28, groups: int = 8):
-    shape = (channels, channels // groups, kernel, kernel)
-    mod = fuse(
-        module(
-            [(1, channels, size, size)],
-            lambda emit, x: emit(conv(x, weight(*shape), kernel // 2, strides, groups)),
-        )
-    )
-    return stages(mod)[0]
+    return lone_convolution(RANDOM, kernel, strides, channels, size, groups)
 
 
 @attrs.frozen

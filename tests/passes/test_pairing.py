@@ -16,6 +16,7 @@ from tests.passes.modules import (
     joined,
     module,
     one_hot,
+    random_weight,
     run_with_tvm,
     tensors,
 )
@@ -27,7 +28,7 @@ RANDOM = np.random.default_rng(11)
 
 
 def weight(*shape: int) -> np.ndarray:
-    return (RANDOM.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))).astype("float32")
+    return random_weight(RANDOM, *shape)
 
 
 def paired(program: object) -> list[str]:

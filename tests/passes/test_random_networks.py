@@ -9,7 +9,7 @@ import pytest
 from tvm.ir import Expr, Var
 from tvm.relax import op
 
-from tests.passes.modules import check_compiled, const, conv, module, moved, one_hot, through
+from tests.passes.modules import check_compiled, const, conv, module, moved, one_hot, random_weight, through
 
 MOST_CHANNELS = 40
 EPSILON = 0.1
@@ -26,7 +26,7 @@ class Chooser:
         return int(self.random.integers(low, high + 1))
 
     def weight(self, *shape: int) -> np.ndarray:
-        return (self.random.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))).astype("float32")
+        return random_weight(self.random, *shape)
 
     def divisor(self, number: int) -> int:
         return int(self.random.choice([d for d in range(1, number + 1) if number % d == 0]))

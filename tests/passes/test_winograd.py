@@ -8,8 +8,17 @@ import pytest
 from tvm import relax
 
 import schedules
-from tests.passes.modules import HOST, check_compiled, conv, joined, module, run_with_tvm, stages, tensors
-from tvm_passes.fuse import fuse
+from tests.passes.modules import (
+    HOST,
+    check_compiled,
+    conv,
+    joined,
+    lone_convolution,
+    module,
+    random_weight,
+    run_with_tvm,
+    tensors,
+)
 from tvm_passes.geometry import Extent
 from tvm_passes.lowering.winograd import WinogradPlan
 from tvm_passes.lowering.winograd import plan_winograd as plan
@@ -20,7 +29,7 @@ RANDOM = np.random.default_rng(7)
 
 
 def weight(*shape: int) -> np.ndarray:
-    return (RANDOM.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))).astype("float32")
+    return random_weight(RANDOM, *shape)
 
 
 def kinds(program: object) -> list[str]:
@@ -72,14 +81,7 @@ def test_the_error_is_bounded() -> None:
 
 
 def _stage(kernel: int = 3, strides: int = 1, channels: int = 64, size: int = 16, groups: int = 1):
-    shape = (channels, channels // groups, kernel, kernel)
-    mod = fuse(
-        module(
-            [(1, channels, size, size)],
-            lambda emit, x: emit(conv(x, weight(*shape), kernel // 2, strides, groups)),
-        )
-    )
-    return stages(mod)[0]
+    return lone_convolution(RANDOM, kernel, strides, channels, size, groups)
 
 
 class _View:

@@ -111,7 +111,8 @@ def lower_carry(context: LoweringContext, before: Blocked, after: Blocked, rows:
     """Rows from where they lie in a ring to where they lie next, halos of columns included."""
     pixels = _row_pixels(before, rows)
     tables = {"xb": _blocks(before), "xp": pixels, "yo": _blocks(after), "yp": _row_pixels(after, rows)}
-    return _in_arena(context, Elementwise(after.blocks, after.extent.lanes, len(pixels)), tables)
+    workload = Elementwise(after.blocks, after.extent.lanes, len(pixels))
+    return _copied(context, workload, ARENA, ARENA, tables)
 
 
 def lower_zero_rows(context: LoweringContext, tensor: Blocked, rows: range) -> Invocation:
@@ -160,13 +161,8 @@ def _zeros(context: LoweringContext, tensor: Blocked, pixels: Array) -> Invocati
         "yo": _blocks(tensor),
         "yp": pixels,
     }
-    return _in_arena(context, Elementwise(tensor.blocks, tensor.extent.lanes, len(pixels)), tables)
-
-
-def _in_arena(context: LoweringContext, workload: Elementwise, tables: dict[str, Array]) -> Invocation:
-    """A copy within the arena."""
-    arguments = {"x": ARENA, "y": ARENA, **{name: context.table(table) for name, table in tables.items()}}
-    return context.invoke(context.kernel(workload), arguments)
+    workload = Elementwise(tensor.blocks, tensor.extent.lanes, len(pixels))
+    return _copied(context, workload, ARENA, ARENA, tables)
 
 
 def _blocks(tensor: Blocked) -> Array:
@@ -181,8 +177,15 @@ def _copy(
     tables: dict[str, Array],
     record: KernelRecord,
 ) -> KernelCall:
-    kernel = context.kernel(workload)
-    arguments = {"x": source, "y": target}
-    for name, table in tables.items():
-        arguments[name] = context.table(table)
-    return context.call(kernel, arguments, record)
+    return KernelCall((_copied(context, workload, source, target, tables),), record)
+
+
+def _copied(
+    context: LoweringContext,
+    workload: Elementwise,
+    source: Address,
+    target: Address,
+    tables: dict[str, Array],
+) -> Invocation:
+    arguments = {"x": source, "y": target, **{name: context.table(table) for name, table in tables.items()}}
+    return context.invoke(context.kernel(workload), arguments)

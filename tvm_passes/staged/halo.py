@@ -1,7 +1,7 @@
 """Which rows of an operand some rows of a result need.
 
-Rows [a, b) of a window operator's result need rows [a s - p, (b - 1) s - p + (k - 1) d + 1) of its operand,
-of which those outside the plane are padding. Neighbouring tiles share (k - 1) d + 1 - s rows: the halo.
+Those of a window operator's are its `reach`, of which rows outside the plane are padding; an index map's are
+found from its boxes.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import attrs
 
 from ..box import Box
 from ..index_map import IndexMap, Piece
+from ..reach import Reach
 from .program import Rows
 
 
@@ -30,8 +31,8 @@ def window_rows(rows: Rows, height: int, kernel: int, stride: int, padding: int,
 
     padding: rows in front of the plane; behind it there are as many as the windows need.
     """
-    start = rows[0] * stride - padding
-    stop = (rows[1] - 1) * stride - padding + (kernel - 1) * dilation + 1
+    reach = Reach.of_window(kernel, stride, padding, dilation)
+    start, stop = reach.first(rows[0]), reach.last(rows[1])
     first, last = min(max(start, 0), height), min(max(stop, 0), height)
     above, below = max(0, min(0, stop) - start), max(0, stop - max(height, start))
     return WindowRows(first, max(first, last), above, below)
