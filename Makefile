@@ -47,6 +47,7 @@ bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.run_all $(BENCH_FLAGS) || failed=1; \
 	$(BIN)/python -m benchmarks.run_all --direct --networks resnet50 $(BENCH_FLAGS) || failed=1; \
 	$(BIN)/python -m benchmarks.sweep $(BENCH_FLAGS) || failed=1; \
+	$(BIN)/python -m benchmarks.tile_counts || failed=1; \
 	$(BIN)/python -m benchmarks.roofline || failed=1; \
 	exit $$failed
 

@@ -51,6 +51,7 @@ class PassOptions:
     chain:     most stages of a chain that is computed tile by tile, at level 3; None: as many as pay.
     h_tiles:   in how many tiles of rows; None: as many as pay.
     max_memory: bytes that the workspace may take; None: any.
+    force_chains: chains are as long as they can be, whatever they cost: for measurements.
     cache:     object code of kernels is kept between compilations; what is compiled is the same either way.
     cache_dir: where; None: see `shiftc.kernel_cache.default_folder`.
     """
@@ -64,6 +65,7 @@ class PassOptions:
     chain: int | None = attrs.field(default=None, validator=_if_given)
     h_tiles: int | None = attrs.field(default=None, validator=_if_given)
     max_memory: int | None = attrs.field(default=None, validator=_if_given)
+    force_chains: bool = False
     cache: bool = True
     cache_dir: Path | None = None
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import takewhile
+from itertools import groupby, takewhile
 
 import attrs
 
@@ -67,7 +67,8 @@ def form_chains(
         return list(steps)
     segments = list(_segments(steps, Costs(steps, machine, threads), tiling))
     result: list[Step] = []
-    for segment in _smallest(segments, len(steps), tiling):
+    chosen = _longest(segments) if tiling.forced else _smallest(segments, len(steps), tiling)
+    for segment in chosen:
         if segment.tiles is None:
             result += steps[segment.first : segment.last]
         else:
@@ -122,6 +123,15 @@ def _heights(step: Step, tiling: Tiling) -> list[int]:
     assert isinstance(step, StageStep)
     rows = step.stage.shape[2]
     return sorted({-(-rows // tiles) for tiles in ((tiling.tiles,) if tiling.tiles else _TILES)})
+
+
+def _longest(segments: Sequence[_Segment]) -> list[_Segment]:
+    """The program of the longest chains, whatever it costs: of as many tiles as are tried first."""
+    chosen: list[_Segment] = []
+    for first, beginning in groupby(segments, key=lambda segment: segment.first):
+        if first == (chosen[-1].last if chosen else 0):
+            chosen.append(max(beginning, key=lambda segment: segment.last))
+    return chosen
 
 
 def _smallest(segments: Sequence[_Segment], end: int, tiling: Tiling) -> list[_Segment]:

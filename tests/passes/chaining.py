@@ -2,41 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pytest
 from tvm.ir import IRModule
 
 from tests.passes.modules import Array, compiled, execute, run_with_tvm, tensors
-from tvm_passes import chains
 from tvm_passes.compiled import Compiled
 from tvm_passes.graph import Graph
 from tvm_passes.relax_values import shape_of
 from tvm_passes.tiling import Tiling
 
 
-@contextmanager
-def longest_chains() -> Iterator[None]:
-    """Whatever they cost, every chain that may be formed is: the longest first."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(chains, "_smallest", _longest)
-        yield
-
-
-def _longest(segments: Sequence[Any], end: int, _: Tiling) -> list[Any]:
-    chosen: list[Any] = []
-    while (first := chosen[-1].last if chosen else 0) < end:
-        chosen.append(max((s for s in segments if s.first == first), key=lambda s: s.last))
-    return chosen
-
-
 def chained(mod: IRModule, tiles: int, **options: Any) -> Compiled:
     """The program, all stages that may be in chains of that many tiles (or a few less: rows are whole)."""
-    with longest_chains():
-        return compiled(mod, tiling=Tiling(tiles=tiles), **options)
+    return compiled(mod, tiling=Tiling(tiles=tiles, forced=True), **options)
 
 
 def chains_in(program: Compiled) -> list[str]:

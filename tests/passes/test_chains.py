@@ -384,3 +384,8 @@ def test_units_of_any_window(unit: Unit, between: str, order: str, swapped: bool
     """With the sum before an activation, after one, or without any; its operands in both orders."""
     mod = unit.module(BETWEEN[between], order, swapped)
     check_chained(mod, unit.tiles, 1e-6, against_tvm=False)
+
+
+def test_forced_chains_are_not_held_to_a_memory() -> None:
+    with pytest.raises(ValueError, match="max_memory"):
+        Tiling(tiles=2, max_memory=1000, forced=True)
