@@ -3,7 +3,8 @@
     python -m benchmarks.tiling                                  # every network of the zoo at batch 1
     python -m benchmarks.tiling --networks mobilenetv2 --batches 1 8
 
-The programs take turns in warm bursts in one process, on one core; beside their times stand their workspaces.
+The programs take turns in warm bursts in one process, on one core; beside their times stand their workspaces,
+and what they move beyond the second cache by the model of `tvm_passes/traffic.py`.
 Writes `<machine>-tiling.json` and a Markdown table.
 """
 
@@ -28,6 +29,7 @@ from shiftc.bench.compare import PAUSE_SECONDS
 from shiftc.bench.machine import this_machine
 from shiftc.bench.turns import time_calmly
 from shiftc.driver import compile_model, write_zoo
+from shiftc.manifest import Manifest
 from shiftc.options import CompileOptions, ModelOptions, PassOptions, ZooOptions
 from shiftc.runtime import load
 
@@ -72,10 +74,10 @@ def compiled(name: str, batch: int, folder: Path) -> dict[str, Path]:
 
 
 def measure(artifacts: Mapping[str, Path], rounds: int) -> Measurement:
-    """Milliseconds and workspaces in bytes; how much faster and smaller than without chains."""
+    """Milliseconds, and bytes of workspaces and re-read; how much faster and smaller than without chains."""
     free = os.sched_getaffinity(0)
     core = (max(free),)
-    sizes = {program: read_manifest(artifact).arena_bytes for program, artifact in artifacts.items()}
+    manifests = {program: read_manifest(artifact) for program, artifact in artifacts.items()}
     sessions = {program: load(artifact, core) for program, artifact in artifacts.items()}
     try:
         turns = time_calmly(
@@ -84,22 +86,29 @@ def measure(artifacts: Mapping[str, Path], rounds: int) -> Measurement:
     finally:
         os.sched_setaffinity(0, free)
     off = turns["off"]
-    result: dict[str, float] = {"off_ms": round(1e3 * median(off), 4), "off_bytes": sizes["off"]}
+    whole = manifests["off"].arena_bytes
+    result: dict[str, float] = {"off_ms": round(1e3 * median(off), 4), "off_bytes": whole}
     for program in list(PROGRAMS)[1:]:
         result |= {
             f"{program}_ms": round(1e3 * median(turns[program]), 4),
             f"{program}_gain": round(median(off) / median(turns[program]), 3),
             f"{program}_gain_of_minima": round(min(off) / min(turns[program]), 3),
-            f"{program}_bytes": sizes[program],
-            f"{program}_memory": round(sizes[program] / sizes["off"], 3),
+            f"{program}_bytes": manifests[program].arena_bytes,
+            f"{program}_memory": round(manifests[program].arena_bytes / whole, 3),
         }
-    return result
+    return result | {f"{program}_reread": _reread(manifest) for program, manifest in manifests.items()}
+
+
+def _reread(manifest: Manifest) -> int:
+    """Bytes of intermediates that are read again after they left the second cache."""
+    assert manifest.traffic is not None
+    return manifest.traffic.reread
 
 
 _COLUMNS = (
-    *("network", "batch", "off ms", "off KiB"),
-    *("auto", "of minima", "KiB", "of off"),
-    *("least", "of minima", "KiB", "of off"),
+    *("network", "batch", "off ms", "off KiB", "re-read"),
+    *("auto", "of minima", "KiB", "of off", "re-read"),
+    *("least", "of minima", "KiB", "of off", "re-read"),
 )
 
 
@@ -110,7 +119,8 @@ def table(title: str, measurements: Iterable[Measurement]) -> str:
         "",
         "One thread, programs in turns in one process. Without chains: milliseconds (medians) and workspace.",
         f"With chains as modelled best, and for least memory (at most {LEAST} stages a chain): times",
-        "as fast, by medians and by minima, and the workspace, also as a share of the one without.",
+        "as fast, by medians and by minima, and the workspace, also as a share of the one without. Re-read:",
+        "KiB of intermediates that are fetched again after they left the second cache, by a model.",
         "",
         *table_head(_COLUMNS),
     ]
@@ -119,9 +129,11 @@ def table(title: str, measurements: Iterable[Measurement]) -> str:
 
 def _row(m: Measurement) -> str:
     cells = [m["network"], f"{m['batch']}", f"{m['off_ms']:.3f}", f"{m['off_bytes'] // 1024}"]
+    cells.append(f"{m['off_reread'] // 1024}")
     for program in list(PROGRAMS)[1:]:
         cells += [times(m[f"{program}_gain"]), times(m[f"{program}_gain_of_minima"])]
         cells += [f"{m[f'{program}_bytes'] // 1024}", f"{m[f'{program}_memory']:.2f}"]
+        cells.append(f"{m[f'{program}_reread'] // 1024}")
     return row(cells)
 
 

@@ -8,12 +8,13 @@ import attrs
 
 from frontends import ImportedModel, ImportOptions, import_model
 from shiftc.kernel_cache import KernelCache
-from shiftc.manifest import KernelEntry, Manifest, Signature, TensorSpec, Versions
+from shiftc.manifest import KernelEntry, Manifest, Signature, TensorSpec, Traffic, Versions
 from shiftc.options import ModelOptions, PassOptions
 from shiftc.progress import Progress, silent
 from shiftc.target import describe_target, machine_of, parse_target, required_features
 from shiftc.tuning_records import find_records
 from tvm_passes.compiled import Compiled, KernelRecord
+from tvm_passes.compiled import Traffic as StepTraffic
 from tvm_passes.pipeline import PipelineOptions, compile_module
 from tvm_passes.report import IndexMapRecord
 from tvm_passes.tiling import Tiling
@@ -101,9 +102,10 @@ def _manifest(model: ModelOptions, target: Any, imported: ImportedModel, compile
         arena_bytes=int(compiled.arena_bytes),
         arena_lower_bound_bytes=int(compiled.arena_lower_bound_bytes),
         pruned_macs=compiled.pruned_macs,
-        kernels=tuple(map(_kernel, compiled.steps)),
+        kernels=tuple(map(_kernel, compiled.steps, compiled.traffic)),
         index_maps=tuple(map(_index_map, compiled.index_maps)),
         versions=Versions.installed(),
+        traffic=Traffic(compiled.cache_bytes, *attrs.astuple(StepTraffic.total(compiled.traffic))),
     )
 
 
@@ -123,7 +125,7 @@ def _index_map(record: IndexMapRecord) -> dict[str, Any]:
     }
 
 
-def _kernel(record: KernelRecord) -> KernelEntry:
+def _kernel(record: KernelRecord, traffic: StepTraffic) -> KernelEntry:
     return KernelEntry(
         name=record.name,
         kind=record.kind,
@@ -133,4 +135,5 @@ def _kernel(record: KernelRecord) -> KernelEntry:
         stage=record.stage,
         decisions=record.decisions,
         reason=record.reason,
+        reread=traffic.reread,
     )

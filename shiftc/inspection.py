@@ -57,6 +57,7 @@ class Inspection:
             "arena_bytes": manifest["arena_bytes"],
             "arena_lower_bound_bytes": manifest["arena_lower_bound_bytes"],
             "index_maps": manifest["index_maps"],
+            "traffic": manifest["traffic"],
             "kernels": manifest["kernels"],
             "skipped_records": list(self.skipped_records),
         }

@@ -53,6 +53,8 @@ class KernelEntry:
     stage:      the model's nodes it stands for.
     decisions:  `record` where it is scheduled by a tuning record, `default` where analytically.
     reason:     where it copies an input into another layout, why that is not read where it lies.
+    reread:     bytes of intermediates that it reads again after they left the cache, see `Traffic`; None in
+                artifacts that were written before this was counted.
     """
 
     name: str
@@ -63,6 +65,26 @@ class KernelEntry:
     stage: str
     decisions: str = "default"
     reason: str = ""
+    reread: int | None = None
+
+
+@attrs.frozen
+class Traffic:
+    """Bytes that a run moves beyond the second cache, counted by a model; docs/cli.md says which.
+
+    cache_bytes:   size of the modelled cache.
+    read, written: intermediates that kernels read and write.
+    reread:        intermediates that were evicted before they were read.
+    written_back:  intermediates that were evicted after they were written.
+    constants:     weights and tables that were fetched.
+    """
+
+    cache_bytes: int
+    read: int
+    written: int
+    reread: int
+    written_back: int
+    constants: int
 
 
 @attrs.frozen
@@ -93,6 +115,7 @@ class Manifest:
     arena_lower_bound_bytes: most bytes of tensors alive at once; no workspace is smaller.
     pruned_macs:  multiply-adds of the model that the program leaves out, since nobody reads their results.
     kernels:      one entry per step, in execution order.
+    traffic:      between the cache and memory; None in artifacts that were written before it was counted.
     index_maps:   every index map found: nodes, channels, offsets, border, folded, reason.
     files:        SHA-256 of every other file of the artifact.
     """
@@ -112,6 +135,7 @@ class Manifest:
     threads_asked: int = attrs.field(
         default=attrs.Factory(lambda manifest: manifest.threads, takes_self=True)
     )
+    traffic: Traffic | None = None
     files: Mapping[str, str] = attrs.field(factory=dict)
     format: int = FORMAT
 
@@ -136,7 +160,7 @@ class Manifest:
         if data.get("format", FORMAT) != FORMAT:
             raise UnknownFormatError(f"format {data['format']}, this shiftc reads format {FORMAT}")
         try:
-            signature = data.pop("signature")
+            signature, traffic = data.pop("signature"), data.pop("traffic", None)
             return cls(
                 signature=Signature(
                     inputs=tuple(_tensor_spec(item) for item in signature["inputs"]),
@@ -146,6 +170,7 @@ class Manifest:
                 kernels=tuple(KernelEntry(**item) for item in data.pop("kernels")),
                 index_maps=tuple(data.pop("index_maps")),
                 versions=Versions(**data.pop("versions")),
+                traffic=None if traffic is None else Traffic(**traffic),
                 **data,
             )
         except (KeyError, TypeError, AttributeError) as error:

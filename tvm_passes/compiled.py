@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 import attrs
@@ -40,6 +40,31 @@ class KernelRecord:
 
 
 @attrs.frozen
+class Traffic:
+    """Bytes that move between kernels, the cache and what lies beyond it, as `traffic` counts them.
+
+    read, written: lines of intermediates that kernels read and write, each once a call.
+    reread:        lines of intermediates that were evicted before they were read, and are fetched again.
+    written_back:  lines of intermediates that were evicted after they were written.
+    constants:     lines of weights and tables that were fetched.
+    """
+
+    read: int = 0
+    written: int = 0
+    reread: int = 0
+    written_back: int = 0
+    constants: int = 0
+
+    @classmethod
+    def total(cls, parts: Iterable[Traffic]) -> Traffic:
+        """Of all of them."""
+        sums = [0] * len(attrs.fields(cls))
+        for part in parts:
+            sums = [mine + others for mine, others in zip(sums, attrs.astuple(part), strict=True)]
+        return cls(*sums)
+
+
+@attrs.frozen
 class Compiled:
     """A program ready to be saved: its machine code, its constants and what it is made of.
 
@@ -50,6 +75,7 @@ class Compiled:
     most bytes of tensors alive at one step.
 
     pruned_macs:     multiply-adds of the model that are left out, since nobody reads their results.
+    traffic:         of every step beyond a cache of `cache_bytes`, see `traffic`.
     threads:         how many share the steps: those asked for, or one where they do not pay.
     refused_records: tuning records that no longer fit their workload, with the reason.
     """
@@ -62,5 +88,7 @@ class Compiled:
     index_maps: tuple[IndexMapRecord, ...]
     pass_times: Mapping[str, float]
     pruned_macs: int
+    traffic: tuple[Traffic, ...]
+    cache_bytes: int
     threads: int
     refused_records: tuple[str, ...] = ()

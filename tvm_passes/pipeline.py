@@ -24,6 +24,7 @@ import attrs
 import tvm
 from tvm.ir import IRModule
 
+from schedules.machine import machine_of
 from schedules.tuning.records import NO_RECORDS, Records
 
 from .absorb_strides import absorb_strides
@@ -36,12 +37,13 @@ from .forms import Forms
 from .fuse import fuse
 from .lower import Lowered, lower
 from .node import origin
-from .object_code import ObjectCode, ObjectStore, compile_program
+from .object_code import ObjectStore, compile_program
 from .prune import prune
 from .recognize import recognize
 from .report import IndexMapRecord, Report
 from .separate import separate
 from .tiling import ANY_TILING, Tiling
+from .traffic import traffic_of
 from .verify import verify_same
 
 
@@ -107,7 +109,24 @@ def compile_module(mod: IRModule, target: tvm.target.Target, options: PipelineOp
     started = time.perf_counter()
     library = compile_program(lowered.module, target, options.object_store)
     times["build"] = time.perf_counter() - started
-    return _compiled(library, lowered, report, times, options.node_of_var)
+    started = time.perf_counter()
+    machine = machine_of(target)
+    traffic = traffic_of(lowered, machine)
+    times["traffic"] = time.perf_counter() - started
+    return Compiled(
+        library=library,
+        constants=lowered.constants,
+        arena_bytes=lowered.arena_bytes,
+        arena_lower_bound_bytes=lowered.arena_lower_bound_bytes,
+        steps=lowered.steps,
+        index_maps=tuple(_of_model(record, options.node_of_var) for record in report.index_maps),
+        pass_times=times,
+        pruned_macs=report.pruned_macs,
+        traffic=traffic,
+        cache_bytes=machine.l2_bytes,
+        threads=lowered.threads,
+        refused_records=lowered.refused_records,
+    )
 
 
 def lower_module(mod: IRModule, target: tvm.target.Target, options: PipelineOptions) -> Lowered:
@@ -168,27 +187,6 @@ def _through_passes(
         mod = changed
         _dump(options, number, name, mod)
     return mod
-
-
-def _compiled(
-    library: ObjectCode,
-    lowered: Lowered,
-    report: Report,
-    times: Mapping[str, float],
-    node_of_var: Mapping[str, str],
-) -> Compiled:
-    return Compiled(
-        library=library,
-        constants=lowered.constants,
-        arena_bytes=lowered.arena_bytes,
-        arena_lower_bound_bytes=lowered.arena_lower_bound_bytes,
-        steps=lowered.steps,
-        index_maps=tuple(_of_model(record, node_of_var) for record in report.index_maps),
-        pass_times=times,
-        pruned_macs=report.pruned_macs,
-        threads=lowered.threads,
-        refused_records=lowered.refused_records,
-    )
 
 
 def _of_model(record: IndexMapRecord, node_of_var: Mapping[str, str]) -> IndexMapRecord:

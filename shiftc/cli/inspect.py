@@ -13,7 +13,7 @@ from shiftc.cli.pipeline import pipeline_flags, print_pipelines
 from shiftc.cli.terminal import Terminal
 from shiftc.cli.units import quantity
 from shiftc.inspection import Inspection
-from shiftc.manifest import KernelEntry, Manifest
+from shiftc.manifest import KernelEntry, Manifest, Traffic
 from shiftc.options import InspectOptions
 
 
@@ -57,8 +57,10 @@ def inspect(
     if index_maps:
         columns = ("nodes", "channels", "border", "folded", "offsets")
         terminal.show("index maps", columns, map(_index_map, index_maps))
-    steps = ("step", "kind", "decisions", "MACs", "bytes", "stage")
+    steps = ("step", "kind", "decisions", "MACs", "bytes", "re-read", "stage")
     terminal.show("kernels", steps, (_kernel(step, kernel) for step, kernel in enumerate(kernels)))
+    if inspection.manifest.traffic is not None:
+        _show_traffic(terminal, inspection.manifest.traffic)
     for item in inspection.refused:
         terminal.say(f"not folded: {', '.join(item['nodes'])}: {item['reason']}")
     for kernel in kernels:
@@ -67,6 +69,20 @@ def inspect(
     for reason in inspection.skipped_records:
         terminal.say(f"tuning record not followed: {reason}")
     terminal.say(summary(inspection))
+
+
+def _show_traffic(terminal: Terminal, traffic: Traffic) -> None:
+    rows = (
+        ("intermediates, read", quantity(traffic.read), f"{quantity(traffic.reread)} re-read after eviction"),
+        (
+            "intermediates, written",
+            quantity(traffic.written),
+            f"{quantity(traffic.written_back)} written back",
+        ),
+        ("weights and tables", "", f"{quantity(traffic.constants)} fetched"),
+    )
+    title = f"traffic, modelled with a cache of {quantity(traffic.cache_bytes)}B"
+    terminal.show(title, ("bytes of", "by kernels", "beyond the cache"), rows)
 
 
 def summary(inspection: Inspection) -> str:
@@ -116,8 +132,12 @@ def _index_map(item: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _kernel(step: int, kernel: KernelEntry) -> tuple[str, ...]:
-    work = quantity(kernel.macs), quantity(kernel.bytes)
+    work = quantity(kernel.macs), quantity(kernel.bytes), _known(kernel.reread)
     return str(step), kernel.kind, kernel.decisions, *work, kernel.stage
+
+
+def _known(number: int | None) -> str:
+    return "" if number is None else quantity(number)
 
 
 def _shortened(names: Sequence[str], shown: int = 3) -> str:

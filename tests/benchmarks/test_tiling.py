@@ -18,16 +18,18 @@ def test_a_network(tmp_path: Path) -> None:
     assert found["auto_gain"] == pytest.approx(found["off_ms"] / found["auto_ms"], rel=1e-2)
     assert found["least_bytes"] < found["auto_bytes"] < found["off_bytes"]
     assert found["least_memory"] == pytest.approx(found["least_bytes"] / found["off_bytes"], abs=1e-3)
+    assert found["off_reread"] == found["least_reread"] == 0  # half a megabyte never leaves a second cache
     assert os.sched_getaffinity(0) == free  # whoever measures is bound only meanwhile
 
 
 def test_the_table() -> None:
     gains = {f"{program}_gain{of}": 1.25 for program in ("auto", "least") for of in ("", "_of_minima")}
     memory = {"auto_bytes": 4096, "auto_memory": 0.5, "least_bytes": 2048, "least_memory": 0.25}
-    small = {"network": "a", "batch": 1, "off_ms": 0.5, "off_bytes": 8192, **gains, **memory}
+    traffic = {"off_reread": 3072, "auto_reread": 1024, "least_reread": 0}
+    small = {"network": "a", "batch": 1, "off_ms": 0.5, "off_bytes": 8192, **gains, **memory, **traffic}
     text = table("T", [small, {**small, "network": "b", "off_ms": 2.0}])
     assert text.startswith("# T\n")
     assert text.splitlines()[-2:] == [
-        "| b | 1 | 2.000 | 8 | 1.25x | 1.25x | 4 | 0.50 | 1.25x | 1.25x | 2 | 0.25 |",
-        "| a | 1 | 0.500 | 8 | 1.25x | 1.25x | 4 | 0.50 | 1.25x | 1.25x | 2 | 0.25 |",
+        "| b | 1 | 2.000 | 8 | 3 | 1.25x | 1.25x | 4 | 0.50 | 1 | 1.25x | 1.25x | 2 | 0.25 | 0 |",
+        "| a | 1 | 0.500 | 8 | 3 | 1.25x | 1.25x | 4 | 0.50 | 1 | 1.25x | 1.25x | 2 | 0.25 | 0 |",
     ]

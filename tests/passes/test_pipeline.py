@@ -31,7 +31,7 @@ def test_the_shift_is_gone() -> None:
     (record,) = program.index_maps
     assert record.folded
     assert record.channels == 8
-    assert set(program.pass_times) == {*PASSES, "build"}
+    assert set(program.pass_times) == {*PASSES, "build", "traffic"}
     assert all(seconds >= 0 for seconds in program.pass_times.values())
 
 
@@ -45,7 +45,7 @@ def test_any_optional_pass_can_be_left_out(name: str) -> None:
 
 def test_level_zero_is_without_optional_passes() -> None:
     program = check_compiled(NETWORK, opt_level=0)
-    assert set(program.pass_times) == {*REQUIRED_PASSES, "build"}
+    assert set(program.pass_times) == {*REQUIRED_PASSES, "build", "traffic"}
     assert program.index_maps == ()
 
 

@@ -12,6 +12,7 @@ import pytest
 
 import shiftc
 from shiftc.cli import main
+from tests.shiftc.conftest import Tiny
 from tests.shiftc.models import CHANNELS, SIZE, save, shift_network, shift_operator_network
 
 SHAPES = f"x:[1,{CHANNELS},{SIZE},{SIZE}]"
@@ -83,6 +84,9 @@ def test_inspect_json(
     assert index_map["reason"] is None
     assert set(report["kernels"][0]) >= {"name", "kind", "moves_only", "macs", "bytes"}
     assert not any(kernel["moves_only"] for kernel in report["kernels"] if kernel["kind"] != "layout")
+    traffic = report["traffic"]
+    assert traffic["reread"] == sum(kernel["reread"] for kernel in report["kernels"]) == 0
+    assert traffic["cache_bytes"] >= 1 << 18 and traffic["read"] > 0 and traffic["written"] > 0
     assert report["macs"] == sum(kernel["macs"] for kernel in report["kernels"]) == 4 * CHANNELS * SIZE**2
 
 
@@ -91,7 +95,21 @@ def test_inspect_for_people(compiled: Path, capsys: pytest.CaptureFixture[str]) 
     out = capsys.readouterr().out
     assert "x: float32[1, 9, 6, 6]" in out
     assert "1 index maps found, 1 folded, 0 refused" in out
+    assert "0  re-read after eviction" in out
     assert all(len(line.rstrip()) <= 100 for line in out.splitlines()[:-1])
+
+
+def test_artifacts_from_before_traffic_was_counted(
+    tiny: Tiny, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny.write(tmp_path / "old")
+    manifest = json.loads((tmp_path / "old" / "manifest.json").read_text())
+    del manifest["traffic"]
+    for kernel in manifest["kernels"]:
+        del kernel["reread"]
+    (tmp_path / "old" / "manifest.json").write_text(json.dumps(manifest))
+    assert main(["inspect", str(tmp_path / "old")], {}) == 0
+    assert "traffic" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("domain", "flags"), [("shiftc", []), ("lab", ["--shift-operator", "lab::Shift"])])
