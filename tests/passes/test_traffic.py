@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from itertools import pairwise
 from typing import get_args
 
@@ -17,7 +16,6 @@ from tvm.relax import op
 
 from schedules.machine import machine_of
 from schedules.workload import Workload
-from tests.passes.chaining import longest_chains
 from tests.passes.modules import (
     HOST,
     Emit,
@@ -164,8 +162,7 @@ def test_tensors_that_share_memory_share_lines() -> None:
 
 
 def test_rings_keep_a_chain_in_a_cache_that_does_not_hold_a_tensor() -> None:
-    with longest_chains():
-        chain = lowered(body(4), Tiling(stages=4, tiles=ROWS))
+    chain = lowered(body(4), Tiling(stages=4, tiles=ROWS, forced=True))
     assert [step.kind for step in chain.steps] == ["layout", "chain", "layout"]
     apart = lowered(body(4))
     inside = traffic(chain, PLANE)[1]
@@ -182,8 +179,7 @@ def test_the_halo_of_a_window_is_read_again_only_by_count() -> None:
         return emit(conv(y, random_weight(RANDOM, 16, 1, 3, 3), padding=1, groups=16))
 
     mod = module([(1, 16, ROWS, COLUMNS)], three)
-    with longest_chains():
-        chain = lowered(mod, Tiling(stages=2, tiles=ROWS))
+    chain = lowered(mod, Tiling(stages=2, tiles=ROWS, forced=True))
     inside = traffic(chain, 6 * PLANE)[1]
     assert inside.reread == 0
     assert inside.read > 3 * PLANE * LINE
@@ -220,9 +216,8 @@ def others(emit: Emit, x: Var) -> Expr:
 def test_kernels_write_the_lines_that_the_model_says_and_read_no_others(body: Body, tiles: int) -> None:
     """Step by step: what changes of an arena full of noise; and what lies elsewhere does not matter."""
     mod = module([(1, 16, ROWS, COLUMNS)], body)
-    options = {"tiling": Tiling(tiles=tiles) if tiles > 1 else NO_TILING}
-    with longest_chains() if tiles > 1 else nullcontext():
-        program, low = compiled(mod, **options), lower_module(mod, HOST, PipelineOptions(**options))
+    tiling = Tiling(tiles=tiles, forced=True) if tiles > 1 else NO_TILING
+    program, low = compiled(mod, tiling=tiling), lower_module(mod, HOST, PipelineOptions(tiling=tiling))
     main, numbered = entry_of(program), Lines.of(low, LINE)
     arena, poisoned = noise(low.arena_bytes), np.empty(low.arena_bytes, np.uint8)
     constants, inputs = tvm.runtime.tensor(program.constants), map(tvm.runtime.tensor, tensors(mod, 1))
