@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from schedules import machine_of as machine_parameters
 from shiftc import zoo
 from shiftc.artifact import check_writable, is_artifact, read_manifest, write_artifact
 from shiftc.atomic_file import replacing
@@ -31,6 +32,7 @@ from shiftc.staged_file import write_staged
 from shiftc.staging import PipelineReport, stage_model
 from shiftc.target import machine_of, parse_target
 from shiftc.timeline import timeline
+from shiftc.tir_files import write_tir
 from tvm_passes.staged.predict import EngineRates, pipelines, predict
 from tvm_passes.staged.program import StagedProgram
 
@@ -99,7 +101,8 @@ def compile_model(options: CompileOptions, progress: Progress = silent) -> Compi
     staged = None
     if options.emit_stages is not None:
         progress("writing stages")
-        staged = stage_model(program.imported, options.model.model.name, options.passes)
+        lanes = machine_parameters(parse_target(options.model.target)).lanes
+        staged = stage_model(program.imported, options.model.model.name, options.passes, lanes)
         write_staged(options.emit_stages, staged)
     progress("linking")
     library = program.compiled.library
@@ -151,16 +154,21 @@ def inspect_model(options: InspectOptions, progress: Progress = silent) -> Inspe
 
 
 def inspect_pipelines(options: PipelineViewOptions, progress: Progress = silent) -> PipelineReport:
-    """A model's residual convolutions as pipelines of two engines; writes the timeline if asked.
+    """A model's residual convolutions as pipelines of two engines; writes their TIR and timeline if asked.
 
-    The timeline is of predictions: it needs `engine_rates`. Raises ModelError, PassError or OutputError.
+    The timeline is of predictions: it needs `engine_rates`. Raises TargetError, ModelError, PassError or
+    OutputError.
     """
     progress("importing")
     imported = import_file(options.model)
     progress("making stages")
     name = options.model.model.name
-    program = stage_model(imported, name, PassOptions(h_tiles=options.h_tiles)).program
+    lanes = machine_parameters(parse_target(options.model.target)).lanes
+    program = stage_model(imported, name, PassOptions(h_tiles=options.h_tiles), lanes).program
     found = tuple(pipelines(program))
+    if options.emit_tir is not None:
+        progress("writing TIR")
+        write_tir(options.emit_tir, program, found)
     if options.engine_rates is None:
         return PipelineReport(name, found)
     rates = EngineRates(*options.engine_rates)

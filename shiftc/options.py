@@ -132,12 +132,14 @@ class PipelineViewOptions:
 
     engine_rates: FLOP/s of the convolution and of the vector engine, for predictions.
     timeline:     SVG file that receives them as a drawing.
+    emit_tir:     folder that receives every pipeline as TIR.
     """
 
     model: ModelOptions
     h_tiles: int | None = attrs.field(default=None, validator=_if_given)
     engine_rates: tuple[float, float] | None = None
     timeline: Path | None = None
+    emit_tir: Path | None = None
 
 
 @attrs.frozen

@@ -32,9 +32,10 @@ class PipelineReport:
         return sum(p.sequential for p in self.predictions) / sum(p.pipelined for p in self.predictions)
 
 
-def stage_model(imported: ImportedModel, model: str, passes: PassOptions) -> Staged:
+def stage_model(imported: ImportedModel, model: str, passes: PassOptions, lanes: int = 1) -> Staged:
     """The model, whose file is named `model`, in stages: `passes.h_tiles` tiles of every Conv + Add.
 
+    lanes: of the target whose kernels' order of summation the reference follows.
     Raises PassError or LoweringError of tvm_passes.
     """
     options = PipelineOptions(
@@ -43,5 +44,5 @@ def stage_model(imported: ImportedModel, model: str, passes: PassOptions) -> Sta
     inputs = [str(spec.name) for spec in imported.signature.inputs]
     outputs = [str(spec.name) for spec in imported.signature.outputs]
     module = staged_module(imported.module, options)
-    collected = collect(module, model, inputs, outputs, imported.node_of_var)
+    collected = collect(module, model, inputs, outputs, imported.node_of_var, lanes)
     return Staged(tile(collected.program, passes.h_tiles or DEFAULT_TILES), collected.weights)

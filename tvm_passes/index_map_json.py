@@ -32,7 +32,7 @@ def encode(index_map: IndexMap, rank: int) -> dict[str, Any]:
         "output": list(index_map.output[:rank]),
         "channels": [
             [count, step, [_encode_piece(index_map, piece) for piece in pieces]]
-            for count, step, pieces in _runs(index_map.channels)
+            for count, step, pieces in channel_runs(index_map.channels)
         ],
     }
 
@@ -54,7 +54,7 @@ def _advanced(pieces: ChannelMap, by: int) -> ChannelMap:
     return tuple(p.of(p.source, p.channel + by) for p in pieces)
 
 
-def _runs(channels: tuple[ChannelMap, ...]) -> Iterator[tuple[int, int, ChannelMap]]:
+def channel_runs(channels: tuple[ChannelMap, ...]) -> Iterator[tuple[int, int, ChannelMap]]:
     """(count, step, pieces of the first channel): channel i of a run reads i * step channels further."""
     begin = 0
     while begin < len(channels):

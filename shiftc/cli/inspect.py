@@ -34,6 +34,7 @@ def inspect(
     h_tiles: int | None,
     engine_rates: tuple[float, float] | None,
     timeline: Path | None,
+    emit_tir: Path | None,
     **model_values: Any,
 ) -> None:
     """Show every index map found in MODEL or ARTIFACT, where it was folded, and the kernels that are left."""
@@ -41,11 +42,17 @@ def inspect(
 
     if pipeline:
         print_pipelines(
-            terminal, model_options(path, **model_values), h_tiles, engine_rates, timeline, as_json=as_json
+            terminal,
+            model_options(path, **model_values),
+            h_tiles,
+            engine_rates,
+            timeline,
+            emit_tir,
+            as_json=as_json,
         )
         return
-    if engine_rates is not None or timeline is not None or h_tiles is not None:
-        raise click.UsageError("--h-tiles, --engine-rates and --timeline go with --pipeline")
+    if any(value is not None for value in (h_tiles, engine_rates, timeline, emit_tir)):
+        raise click.UsageError("--h-tiles, --engine-rates, --timeline and --emit-tir go with --pipeline")
 
     with terminal.progress() as progress:
         inspection = inspect_model(InspectOptions(model_options(path, **model_values)), progress)

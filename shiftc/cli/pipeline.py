@@ -57,6 +57,12 @@ def pipeline_flags(verb: Verb) -> Verb:
             help="GFLOP/s of the two engines: predict what the pipelines gain.",
         ),
         click.option("--timeline", type=PATH, metavar="FILE.svg", help="Draw the predictions."),
+        click.option(
+            "--emit-tir",
+            type=PATH,
+            metavar="DIR",
+            help="Write every Conv + Add as TIR, before and after InjectSoftwarePipeline.",
+        ),
     )
 
 
@@ -66,6 +72,7 @@ def print_pipelines(
     h_tiles: int | None,
     engine_rates: tuple[float, float] | None,
     timeline: Path | None,
+    emit_tir: Path | None,
     *,
     as_json: bool,
 ) -> None:
@@ -77,7 +84,9 @@ def print_pipelines(
     if timeline is not None and engine_rates is None:
         raise click.UsageError("--timeline draws predictions: it takes --engine-rates")
     with terminal.progress() as progress:
-        report = inspect_pipelines(PipelineViewOptions(model, h_tiles, engine_rates, timeline), progress)
+        report = inspect_pipelines(
+            PipelineViewOptions(model, h_tiles, engine_rates, timeline, emit_tir), progress
+        )
     if as_json:
         terminal.write_json(pipelines_as_json(report))
         return

@@ -8,14 +8,17 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from tvm.script import from_source
 
 import shiftc
 from shiftc.cli import main
 from shiftc.exit_status import ExitStatus
 from shiftc.staged_file import read_staged
 from tests.shiftc.models import save, shift_network
+from tests.staged.pipelined_tir import check_pipeline
 from tvm_passes.staged.execute import execute
 from tvm_passes.staged.program import StagedProgramError
+from tvm_passes.staged.tile_conv_add import pipelined
 
 RESNET = Path(__file__).parents[1] / "models" / "resnet.dynamo.onnx"
 SVG = "{http://www.w3.org/2000/svg}"
@@ -29,9 +32,16 @@ def emitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_staged_program_computes_what_the_artifact_does(emitted: Path) -> None:
-    staged = read_staged(emitted / "net.json")
-    session = shiftc.load(emitted / "artifact")
+@pytest.mark.parametrize("direct", [False, True])
+def test_the_staged_program_computes_what_the_artifact_does(
+    emitted: Path, direct: bool, tmp_path: Path
+) -> None:
+    """With the same bits where convolutions are direct."""
+    staged, artifact = read_staged(emitted / "net.json"), emitted / "artifact"
+    if direct:
+        artifact = tmp_path / "direct"
+        assert main(["compile", str(RESNET), "-o", str(artifact), "--no-winograd", "--no-pairing"], {}) == 0
+    session = shiftc.load(artifact)
     inputs = {
         spec.name: np.random.default_rng(0).standard_normal(spec.shape).astype(spec.dtype)
         for spec in session.signature.inputs
@@ -39,6 +49,7 @@ def test_the_staged_program_computes_what_the_artifact_does(emitted: Path) -> No
     outputs = execute(staged.program, staged.weights, inputs)
     for name, expected in session.run(inputs).items():
         assert np.abs(outputs[name] - expected).max() <= 1e-5 * np.abs(expected).max()
+        assert outputs[name].tobytes() == expected.tobytes() or not direct
     assert {step.tile for stage in staged.program.stages for step in stage.steps} == {0, 1, 2}
 
 
@@ -101,6 +112,22 @@ def test_the_timeline_draws_every_step(tmp_path: Path, capsys: pytest.CaptureFix
     assert right < float(root.attrib["width"])
 
 
+def test_every_residual_has_its_tir(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = _pipelines(capsys, "--h-tiles", "3", "--emit-tir", str(tmp_path / "tir"))
+    annotated = sorted(p for p in (tmp_path / "tir").iterdir() if not p.name.endswith(".pipelined.py"))
+    assert len(annotated) == len(found) > 0
+    for path in annotated:
+        check_pipeline(pipelined(from_source(path.read_text(encoding="utf-8"))), 3)
+        check_pipeline(from_source(path.with_suffix(".pipelined.py").read_text(encoding="utf-8")), 3)
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "tir").write_text("a file")
+    arguments = ["inspect", str(RESNET), "--pipeline", "--emit-tir", str(tmp_path / "tir")]
+    assert main(arguments, {}) == ExitStatus.OUTPUT_UNWRITABLE
+    assert "cannot write" in capsys.readouterr().err
+
+
 def test_a_network_without_sums(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = save(shift_network(), tmp_path / "model.onnx")
     svg = tmp_path / "t.svg"
@@ -116,6 +143,7 @@ def test_a_network_without_sums(tmp_path: Path, capsys: pytest.CaptureFixture[st
         (["--engine-rates", "1,1"], "go with --pipeline"),
         (["--timeline", "x.svg"], "go with --pipeline"),
         (["--h-tiles", "2"], "go with --pipeline"),
+        (["--emit-tir", "tir"], "go with --pipeline"),
         (["--pipeline", "--timeline", "x.svg"], "takes --engine-rates"),
         (["--pipeline", "--engine-rates", "fast"], "not two numbers"),
         (["--pipeline", "--engine-rates", "1,0"], "not above 0"),

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import attrs
 import numpy as np
 import onnxruntime
 from hypothesis import strategies
-from onnx import TensorProto, helper, numpy_helper
+from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from tvm_passes.index_map import Box, IndexMap, Piece
+from tvm_passes.index_map import Box, IndexMap, Piece, Shape
 from tvm_passes.staged.program import Buffer, Operand, Operator, Port, PostOperation, StagedProgram
 
 Array = np.ndarray
+Offset = tuple[int, int] | None
+"""Rows and columns that a tensor is shifted by, zeros following; None: not at all."""
 
 
 @attrs.frozen
 class ConvAdd:
     """relu and add in either order behind a convolution of x; what is added is r, or a convolution of r.
 
-    offset: rows and columns that x is shifted by, zeros following, before it is convolved; None: not at all.
+    offset, other_offset: of x before it is convolved, of what is added.
+    lanes: channels that are summed together, tap by tap.
+    given: inputs in place of random ones.
     """
 
     height: int = 7
@@ -33,7 +39,10 @@ class ConvAdd:
     batch: int = 1
     relu_first: bool = False
     other_is_conv: bool = False
-    offset: tuple[int, int] | None = None
+    offset: Offset = None
+    other_offset: Offset = None
+    lanes: int = 1
+    given: Mapping[str, Array] = attrs.field(factory=dict, eq=False)
 
     @property
     def output(self) -> tuple[int, int, int, int]:
@@ -48,7 +57,7 @@ class ConvAdd:
     @property
     def inputs(self) -> dict[str, Array]:
         x = (self.batch, self.channels, self.height, self.width)
-        return {"x": _random(x, 0), "r": _random(self.output, 1)}
+        return {"x": _random(x, 0), "r": _random(self.output, 1), **self.given}
 
     @property
     def weights(self) -> dict[str, Array]:
@@ -68,13 +77,15 @@ class ConvAdd:
             *(Buffer(name, "plane", self.output) for name in ("other", "conv")),
         ]
         other = Operator("other", "convolution", ("other",), Operand(("r",)), "other", weight="other.weight")
-        added = PostOperation("add", operand=Operand(("other" if self.other_is_conv else "r",)))
+        second = Operand(("other" if self.other_is_conv else "r",), _shifted(self.output, self.other_offset))
+        added = PostOperation("add", operand=second)
         behind = [PostOperation("relu"), added] if self.relu_first else [added, PostOperation("relu")]
         conv = Operator(
             name="conv",
             kind="convolution",
             nodes=("conv", "add", "relu"),
             operand=Operand(("x",), self._map),
+            lanes=self.lanes,
             output="conv",
             kernel=(self.kernel, self.kernel),
             stride=(self.stride, self.stride),
@@ -85,64 +96,94 @@ class ConvAdd:
             epilogue=(PostOperation("add_vector", vector="conv.bias"), *behind),
         )
         operators = (other, conv) if self.other_is_conv else (conv,)
-        ports = (Port("x", "x"), Port("r", "r"))
-        return StagedProgram("model.onnx", ports, (Port("y", "conv"),), tuple(buffers), operators)
+        inputs = (Port("x", "x"), Port("r", "r"))
+        outputs = (Port("y", "conv"), Port("other", operators[0].output))
+        return StagedProgram("model.onnx", inputs, outputs, tuple(buffers), operators)
 
     @property
     def _map(self) -> IndexMap | None:
-        if self.offset is None:
-            return None
-        shape = (self.batch, self.channels, self.height, self.width)
-        down, right = self.offset
-        start = (0, max(0, -down), max(0, -right))
-        box = Box(start, (self.batch, self.height - max(0, down), self.width - max(0, right)))
-        return IndexMap(
-            (shape,), shape, tuple((Piece(box, 0, c, (0, down, right)),) for c in range(self.channels))
+        return _shifted((self.batch, self.channels, self.height, self.width), self.offset)
+
+    def second(self) -> Array:
+        """What is added, in float64."""
+        value = self.inputs["r"].astype(np.float64)
+        if self.other_is_conv:
+            value = np.einsum("nchw,oc->nohw", value, self.weights["other.weight"][:, :, 0, 0])
+        shifted = _shifted(self.output, self.other_offset)
+        return value if shifted is None else shifted.apply([value])
+
+    def convolved(self) -> Array:
+        """What is added to, before any ReLU, in float64."""
+        x = (self.inputs["x"] if self._map is None else self._map.apply([self.inputs["x"]])).astype(
+            np.float64
         )
+        x = np.pad(x, ((0, 0), (0, 0), *[(self.padding, self.padding)] * 2))
+        x = x.reshape(self.batch, self.groups, -1, *x.shape[2:])
+        kernel = self.weights["conv.weight"].reshape(self.groups, -1, *self.weights["conv.weight"].shape[1:])
+        _, _, rows, columns = self.output
+        sums = np.zeros((self.batch, self.groups, kernel.shape[1], rows, columns))
+        for i, j in np.ndindex(self.kernel, self.kernel):
+            top, left = i * self.dilation, j * self.dilation
+            read = x[..., top:, left:][..., :: self.stride, :: self.stride][..., :rows, :columns]
+            sums += np.einsum("ngchw,goc->ngohw", read, kernel[..., i, j])
+        return sums.reshape(self.output) + self.weights["conv.bias"][:, None, None]
+
+    def exact(self) -> Array:
+        """The output, in float64."""
+        sums, second = self.convolved(), self.second()
+        return np.maximum(sums, 0) + second if self.relu_first else np.maximum(sums + second, 0)
+
+    def onnx(self) -> ModelProto:
+        """Convolution, Add and ReLU of `x`, as it is convolved, and of `second`, which is added."""
+        convolution = helper.make_node(
+            "Conv",
+            ["x", "conv.weight", "conv.bias"],
+            ["c"],
+            strides=[self.stride] * 2,
+            pads=[self.padding] * 4,
+            dilations=[self.dilation] * 2,
+            group=self.groups,
+        )
+        first, second = ("Relu", "Add") if self.relu_first else ("Add", "Relu")
+        steps = [
+            helper.make_node(first, ["c"] if first == "Relu" else ["second", "c"], ["m"]),
+            helper.make_node(second, ["m"] if second == "Relu" else ["m", "second"], ["y"]),
+        ]
+        shapes = {"x": (self.batch, self.channels, self.height, self.width), "second": self.output}
+        graph = helper.make_graph(
+            [convolution, *steps],
+            "conv_add",
+            [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in shapes.items()],
+            [helper.make_tensor_value_info("y", TensorProto.FLOAT, self.output)],
+            [numpy_helper.from_array(self.weights[n], n) for n in ("conv.weight", "conv.bias")],
+        )
+        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
     def expected(self) -> Array:
         """The output, by onnxruntime."""
         x = self.inputs["x"] if self._map is None else self._map.apply([self.inputs["x"]])
-        nodes = [
-            helper.make_node(
-                "Conv",
-                ["x", "conv.weight", "conv.bias"],
-                ["c"],
-                strides=[self.stride] * 2,
-                pads=[self.padding] * 4,
-                dilations=[self.dilation] * 2,
-                group=self.groups,
-            )
-        ]
-        other = "r"
-        if self.other_is_conv:
-            nodes.append(helper.make_node("Conv", ["r", "other.weight"], ["o"]))
-            other = "o"
-        first, second = ("Relu", "Add") if self.relu_first else ("Add", "Relu")
-        nodes.append(helper.make_node(first, ["c"] if first == "Relu" else [other, "c"], ["m"]))
-        nodes.append(helper.make_node(second, ["m"] if second == "Relu" else ["m", other], ["y"]))
-        inputs = {**self.inputs, "x": x}
-        graph = helper.make_graph(
-            nodes,
-            "conv_add",
-            [helper.make_tensor_value_info(n, TensorProto.FLOAT, v.shape) for n, v in inputs.items()],
-            [helper.make_tensor_value_info("y", TensorProto.FLOAT, self.output)],
-            [
-                numpy_helper.from_array(v, n)
-                for n, v in self.weights.items()
-                if n != "other.weight" or other == "o"
-            ],
+        session = onnxruntime.InferenceSession(
+            self.onnx().SerializeToString(), providers=["CPUExecutionProvider"]
         )
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-        session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-        return session.run(None, inputs)[0]
+        return session.run(None, {"x": x, "second": self.second().astype(np.float32)})[0]
+
+
+def _shifted(shape: Shape, offset: Offset) -> IndexMap | None:
+    """out[n, c, h, w] = source[n, c, h + down, w + right] where that is inside, else 0."""
+    if offset is None:
+        return None
+    (batch, channels, height, width), (down, right) = shape, offset
+    start = (0, min(max(0, -down), height), min(max(0, -right), width))
+    stop = (batch, max(start[1], height - max(0, down)), max(start[2], width - max(0, right)))
+    pieces = (Piece(Box(start, stop), 0, c, (0, down, right)) for c in range(channels))
+    return IndexMap((shape,), shape, tuple((p,) if p.box.volume else () for p in pieces))
 
 
 def _random(shape: tuple[int, ...], seed: int) -> Array:
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
 
-def offsets() -> strategies.SearchStrategy[tuple[int, int] | None]:
+def offsets() -> strategies.SearchStrategy[Offset]:
     """Shifts of less than any plane's size."""
     return strategies.none() | strategies.tuples(strategies.integers(-2, 2), strategies.integers(-2, 2))
 
@@ -162,4 +203,6 @@ CASES = strategies.builds(
     relu_first=strategies.booleans(),
     other_is_conv=strategies.booleans(),
     offset=offsets(),
+    other_offset=offsets(),
+    lanes=strategies.sampled_from([1, 2, 4, 16]),
 ).filter(lambda case: case.is_possible)

@@ -21,6 +21,7 @@ from ..channel_view import ChannelView
 from ..compiled import KernelRecord
 from ..placement import Address, Blocked
 from ..stage import Stage
+from ..summation import virtual_order
 from .borders import Pixels, classes_of_pixels, one_class
 from .context import Invocation, KernelCall, LoweringContext
 from .groups import VectorGroups, share_tables
@@ -171,17 +172,6 @@ def _reordered(part: Part, order: Array) -> Part:
     )
 
 
-def _virtual_order(channels: int, taps: int, lanes: int) -> tuple[Array, Array]:
-    """The order of the reduction: a block's channels for one tap, then its next tap, then the next block.
-
-    A block's lanes share a cache line per pixel. Returns (channel, tap) of every virtual channel.
-    """
-    channel = np.arange(channels)[:, None] + np.zeros(taps, np.int64)[None, :]
-    tap = np.zeros(channels, np.int64)[:, None] + np.arange(taps)[None, :]
-    order = np.lexsort((channel.reshape(-1), tap.reshape(-1), channel.reshape(-1) // lanes))
-    return channel.reshape(-1)[order], tap.reshape(-1)[order]
-
-
 def _taps(stage: Stage, view: ChannelView, chosen: Array) -> tuple[Array, Array]:
     """Of the chosen taps, what each adds to an offset, [T], and their weights, [O, I / groups, T]."""
     assert stage.weight is not None
@@ -197,7 +187,7 @@ def _dense(
     taps, weight = _taps(stage, view, chosen)
     if not used.size:  # everything reads zero: one virtual channel of weight zero keeps the kernel whole
         used, weight = np.zeros(1, np.int64), np.zeros_like(weight)
-    channel, tap = _virtual_order(len(used), len(taps), view.extent.lanes)
+    channel, tap = virtual_order(len(used), len(taps), view.extent.lanes)
     offsets = view.bases()[used][channel] + taps[tap]
     return offsets[None, :], lambda: spread_rows(weight[:, used[channel], tap], output)[vectors.rows]
 
@@ -211,6 +201,6 @@ def _grouped(
     """
     taps, weight = _taps(stage, view, chosen)
     groups = VectorGroups.of(stage.groups, output, vectors)
-    channel, tap = _virtual_order(weight.shape[1], len(taps), view.extent.lanes)
+    channel, tap = virtual_order(weight.shape[1], len(taps), view.extent.lanes)
     offsets = groups.tables(view.bases().reshape(stage.groups, -1)[:, channel] + taps[tap])
     return share_tables(offsets), lambda: groups.weights(weight[:, channel, tap])

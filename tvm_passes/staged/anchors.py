@@ -1,8 +1,9 @@
 """The operators in numpy, on the rows of the operand that the asked rows of the result need.
 
-Every row of a convolution's result is a matrix product of its own, of one shape however many rows are
-computed together: so tiles have the bits of the whole. Pools sum tap by tap; normalizations, which are never
-tiled, are computed in float64.
+Every sum of a convolution is a chain of fused multiply-adds from its bias on, in the order of
+`tvm_passes.summation`: tiles have the bits of the whole, and compiled kernels the same. So have averages:
+sums in row-major order of taps times their shares, or of a plane, which is multiplied by its share in the end.
+Normalizations, which are never tiled, are computed in float64.
 """
 
 from __future__ import annotations
@@ -11,22 +12,40 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from .elementwise import Values, Wide
+from ..summation import virtual_order
+from .fused import Values, Wide, multiply_add, sums_of_products
 from .program import Operator, StagedProgramError, Step
 
 
-def compute(operator: Operator, x: Values, weight: Values | None, step: Step, width: int) -> Values:
-    """Rows of the result without the epilogue, [N, C, rows, width].
+def convolve(operator: Operator, x: Values, weight: Values, starts: Values, step: Step, width: int) -> Values:
+    """Rows of a convolution, [N, O, rows, width].
+
+    x: rows `step.operand_rows` of the operand, [N, I, rows, W]; starts [O]: what the sums start from.
+    """
+    rows, (outputs, channels) = step.rows[1] - step.rows[0], weight.shape[:2]
+    batch, groups = x.shape[0], x.shape[1] // channels
+    padded = _padded(operator, x, step, width, 0.0)
+    read = np.stack(list(_taps(operator, padded, rows, width)), axis=2)
+    read = read.reshape(batch, groups, channels, -1, rows * width)
+    channel, tap = virtual_order(channels, read.shape[3], operator.lanes)
+    columns = read[:, :, channel, tap].transpose(1, 2, 0, 3).reshape(groups, len(channel), -1)
+    weights = weight.reshape(groups, outputs // groups, channels, -1)[..., channel, tap]
+    sums = sums_of_products(weights, columns, starts.reshape(groups, -1))
+    return np.ascontiguousarray(sums.reshape(outputs, batch, rows, width).swapaxes(0, 1))
+
+
+def compute(operator: Operator, x: Values, step: Step, width: int) -> Values:
+    """Rows of the result of an operator without weights, before its epilogue, [N, C, rows, width].
 
     x: rows `step.operand_rows` of the operand, [N, C, rows, W].
     Raises StagedProgramError for a kind that has no arithmetic here.
     """
     if operator.kind in ("elementwise", "movement"):
         return x
-    if weight is not None:
-        return _convolution(operator, x, weight, step, width)
     if operator.kind == "window_pool":
         return _window_pool(operator, x, step, width)
+    if operator.kind == "global_pool":
+        return _global_pool(operator, x)
     if operator.kind in _WHOLE:
         return _WHOLE[operator.kind](operator, x.astype(np.float64)).astype(np.float32)
     name = operator.relax or operator.kind
@@ -56,54 +75,41 @@ def _taps(operator: Operator, padded: Values, rows: int, width: int) -> Iterator
             ]
 
 
-def _convolution(operator: Operator, x: Values, weight: Values, step: Step, width: int) -> Values:
-    rows = step.rows[1] - step.rows[0]
-    padded = _padded(operator, x, step, width, 0.0)
-    if operator.kind == "depthwise":
-        taps = weight.reshape(weight.shape[0], -1).T[:, :, None, None]
-        sums = np.zeros((x.shape[0], x.shape[1], rows, width), np.float32)
-        for tap, values in zip(taps, _taps(operator, padded, rows, width), strict=True):
-            sums += tap * values
-        return sums
-    batch, groups = x.shape[0], operator.groups
-    # [N, rows, groups, channels of a group and taps, width]
-    columns = np.stack(list(_taps(operator, padded, rows, width)), axis=2)
-    columns = columns.reshape(batch, groups, -1, rows, width).transpose(0, 3, 1, 2, 4)
-    products = np.matmul(weight.reshape(groups, weight.shape[0] // groups, -1), np.ascontiguousarray(columns))
-    return np.ascontiguousarray(products.reshape(batch, rows, -1, width).transpose(0, 2, 1, 3))
-
-
 def _window_pool(operator: Operator, x: Values, step: Step, width: int) -> Values:
     rows = step.rows[1] - step.rows[0]
     if operator.reduce == "max":
         padded = _padded(operator, x, step, width, -np.inf)
         return np.asarray(np.maximum.reduce(list(_taps(operator, padded, rows, width))))
-    sums = sum(_taps(operator, _padded(operator, x, step, width, 0.0), rows, width), np.float32(0))
-    return np.asarray(sums / _counted(operator, x, step, width), np.float32)
+    padded = _padded(operator, x, step, width, 0.0)
+    # pools are not tiled: what they read is the whole plane
+    down, across = (
+        _shares(operator, axis, n, size) for axis, n, size in ((0, rows, x.shape[2]), (1, width, x.shape[3]))
+    )
+    taps = np.ndindex(*operator.kernel)
+    sums = np.zeros((*x.shape[:2], rows, width), np.float32)
+    for (i, j), values in zip(taps, _taps(operator, padded, rows, width), strict=True):
+        sums = multiply_add(values, np.outer(down[:, i], across[:, j]), sums)
+    return sums
 
 
-def _counted(operator: Operator, x: Values, step: Step, width: int) -> Values:
-    """How many taps of every window count in an average: with padding, but none beyond it (ceil mode)."""
-    counts = []
-    extents = ((0, step.rows[0], step.rows[1], _plane_height(step)), (1, 0, width, x.shape[3]))
-    for axis, first, last, size in extents:
-        start = np.arange(first, last) * operator.stride[axis] - operator.padding[axis]
-        taps = start[:, None] + np.arange(operator.kernel[axis]) * operator.dilation[axis]
-        low, high = 0, size
-        if operator.count_include_pad:
-            low, high = -operator.padding[axis], size + operator.padding[axis + 2]
-        counts.append(((taps >= low) & (taps < high)).sum(axis=1))
-    return np.asarray(np.maximum(np.outer(*counts), 1), np.float32)
+def _shares(operator: Operator, axis: int, outputs: int, size: int) -> Values:
+    """By what an average takes every tap times along one axis, [outputs, taps].
+
+    Taps in the padding count if that is included, but none beyond it does (ceil mode).
+    """
+    start = np.arange(outputs)[:, None] * operator.stride[axis] - operator.padding[axis]
+    taps = start + np.arange(operator.kernel[axis]) * operator.dilation[axis]
+    inside = (taps >= 0) & (taps < size)
+    counted = taps < size + operator.padding[axis + 2] if operator.count_include_pad else inside
+    return np.asarray(inside / np.maximum(counted.sum(axis=1, keepdims=True), 1), np.float32)
 
 
-def _plane_height(step: Step) -> int:
-    """Pools are not tiled: their operand is the whole plane."""
-    return step.operand_rows[1]
-
-
-def _global_pool(operator: Operator, x: Wide) -> Wide:
-    reduce = np.mean if operator.reduce == "avg" else np.max
-    return np.asarray(reduce(x, axis=(2, 3), keepdims=True))
+def _global_pool(operator: Operator, x: Values) -> Values:
+    if operator.reduce != "avg":
+        return np.asarray(x.max(axis=(2, 3), keepdims=True))
+    pixels = x.shape[2] * x.shape[3]
+    sums = np.add.accumulate(x.reshape(*x.shape[:2], pixels), axis=2)[:, :, -1]
+    return np.asarray(sums[:, :, None, None] * np.float32(1 / pixels))
 
 
 def _normalized(x: Wide, axes: tuple[int, ...], epsilon: float) -> Wide:
@@ -123,7 +129,6 @@ def _softmax(operator: Operator, x: Wide) -> Wide:
 
 
 _WHOLE: dict[str, Callable[[Operator, Wide], Wide]] = {
-    "global_pool": _global_pool,
     "layer_norm": lambda operator, x: _normalized(x, (1,), operator.epsilon),
     "group_norm": _group_norm,
     "softmax": _softmax,

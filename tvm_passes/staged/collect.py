@@ -14,7 +14,9 @@ from tvm.ir import Expr, IRModule, Var
 from ..apply_index_map import index_map_of
 from ..array import Array
 from ..graph import Graph, Node
+from ..layout import Planner
 from ..lowering.context import LoweringError
+from ..lowering.steps import StageStep
 from ..node import origin
 from ..relax_values import constant_of, dtype_of, shape_of
 from ..stage import Operation, Read, stage_of
@@ -36,13 +38,16 @@ def collect(
     inputs: Sequence[str],
     outputs: Sequence[str],
     node_of_var: Mapping[str, str],
+    lanes: int = 1,
 ) -> Collected:
     """The operators of `main`. inputs, outputs: the model's names for parameters and results.
+
+    lanes: channels of a block of the layouts whose kernels' order of summation is the program's.
 
     Raises LoweringError for an operator that makes anything but one tensor.
     """
     graph = Graph.read(mod)
-    collector = _Collector(mod, node_of_var)
+    collector = _Collector(mod, node_of_var, _lanes_read(mod, lanes))
     ports = [
         Port(name, collector.tensor(var, "input")) for name, var in zip(inputs, graph.params, strict=True)
     ]
@@ -57,11 +62,12 @@ def collect(
 
 
 class _Collector:
-    def __init__(self, mod: IRModule, node_of_var: Mapping[str, str]) -> None:
+    def __init__(self, mod: IRModule, node_of_var: Mapping[str, str], lanes: Mapping[str, int]) -> None:
         self.buffers: dict[str, Buffer] = {}
         self.weights: dict[str, Array] = {}
         self._mod = mod
         self._node_of_var = node_of_var
+        self._lanes = lanes
         self._names: dict[Var, str] = {}
 
     def operator(self, node: Node) -> Operator:
@@ -101,6 +107,7 @@ class _Collector:
             dilation=window.dilation,
             groups=stage.groups,
             weight=None if stage.weight is None else self._weight(f"{name}.weight", stage.weight),
+            lanes=self._lanes.get(stage.name, 1),
             reduce=stage.reduce,
             count_include_pad=stage.count_include_pad,
             epsilon=stage.epsilon,
@@ -157,6 +164,21 @@ class _Collector:
         """The model's nodes that variables came from, each once."""
         names = (self._node_of_var.get(origin(name), origin(name)) for name in variables)
         return tuple(dict.fromkeys(names))
+
+
+def _lanes_read(mod: IRModule, lanes: int) -> dict[str, int]:
+    """How many channels lie together in what a convolution reads, by the names of stages.
+
+    Its kernel sums them together: see `tvm_passes.summation`.
+    """
+    if lanes == 1:
+        return {}
+    steps = Planner(mod, lanes).run().steps
+    return {
+        step.stage.name: step.view.extent.lanes
+        for step in steps
+        if isinstance(step, StageStep) and step.stage.kind == "convolution"
+    }
 
 
 def _is_tensor(expr: Expr) -> bool:

@@ -7,15 +7,12 @@ float64 and rounded once.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from .fused import Values, Wide, multiply_add
 from .program import TENSOR_KINDS, PostOperation, StagedProgramError
-
-Values = npt.NDArray[np.float32]
-Wide = npt.NDArray[np.float64]
 
 _erf_of = np.frompyfunc(math.erf, 1, 1)
 
@@ -36,6 +33,10 @@ def _gelu_tanh(x: Wide) -> Wide:
     return np.asarray(0.5 * x * (1.0 + np.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x**3))))
 
 
+def _gate(x: Values, alpha: np.float32, beta: np.float32) -> Values:
+    return np.asarray(np.clip(multiply_add(x, alpha, beta), np.float32(0), np.float32(1)))
+
+
 _WIDE: dict[str, Callable[..., Wide]] = {
     "sigmoid": _sigmoid,
     "tanh": np.tanh,
@@ -47,13 +48,11 @@ _WIDE: dict[str, Callable[..., Wide]] = {
     "power_scalar": lambda x, exponent: np.power(x, exponent),
 }
 _UNARY: dict[str, Callable[..., Values]] = {
-    "relu": lambda x: np.maximum(x, np.float32(0)),
+    "relu": lambda x: np.maximum(x, np.float32(0)) + np.float32(0),  # of -0, +0
     "clip": lambda x, low, high: np.maximum(np.minimum(x, high), low),
     "leaky_relu": lambda x, slope: np.where(x > 0, x, x * slope),
-    "hard_sigmoid": lambda x, alpha, beta: np.clip(x * alpha + beta, np.float32(0), np.float32(1)),
-    "hard_swish": lambda x: (
-        x * np.clip(x * np.float32(1 / 6) + np.float32(0.5), np.float32(0), np.float32(1))
-    ),
+    "hard_sigmoid": lambda x, alpha, beta: _gate(x, alpha, beta),
+    "hard_swish": lambda x: x * _gate(x, np.float32(1 / 6), np.float32(0.5)),
     "sqrt": np.sqrt,
     "abs": np.abs,
     "negative": np.negative,
@@ -74,12 +73,46 @@ _TENSOR: dict[str, Callable[[Values, Values], Values]] = dict(
 )
 
 
-def apply(post: PostOperation, value: Values, other: Values | None) -> Values:
-    """One step on [N, C, rows, W].
+def apply(posts: Sequence[PostOperation], value: Values, others: Sequence[Values | None]) -> Values:
+    """Steps on [N, C, rows, W], one after the other; a product and the sum behind it are rounded once.
 
-    other: the vector as [C, 1, 1], or the second tensor; None for a function of the value alone.
+    others: of each step, the vector as [C, 1, 1] or the second tensor; None for a function of the value.
     Raises StagedProgramError for a kind that is not known, or that lacks its vector or tensor.
     """
+    steps = list(zip(posts, others, strict=True))
+    while steps:
+        (post, other), *steps = steps
+        factor, sum_ = _factor(post, other), _sum(*steps[0]) if steps else None
+        if factor is not None and sum_ is not None:
+            (sign, addend), steps = sum_, steps[1:]
+            value = multiply_add(value, sign * factor, addend)
+        else:
+            value = _apply(post, value, other)
+    return value
+
+
+def _factor(post: PostOperation, other: Values | None) -> Values | None:
+    """What a step multiplies by, if it does."""
+    if post.kind == "multiply_scalar":
+        return np.asarray(post.constants, np.float32)
+    return other if post.kind in ("multiply_vector", "multiply") else None
+
+
+def _sum(post: PostOperation, other: Values | None) -> tuple[np.float32, Values] | None:
+    """The sign with which the value goes into a sum, and what it is added to, if the step is a sum."""
+    plus, minus = np.float32(1), np.float32(-1)
+    if post.kind == "add_scalar":
+        return plus, np.asarray(post.constants, np.float32)
+    if other is None:
+        return None
+    if post.kind in ("add_vector", "add"):
+        return plus, other
+    if post.kind == "subtract":
+        return (minus, other) if post.swapped else (plus, -other)
+    return None
+
+
+def _apply(post: PostOperation, value: Values, other: Values | None) -> Values:
     # overflow to infinity is the function's value, not an accident
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         if post.kind in _WIDE:

@@ -1,7 +1,8 @@
 """Runs a staged program on two workers, one for each engine, which meet at every stage's barrier.
 
-The reference of the format: what it computes is what a backend has to. Buffers begin as NaN, so that rows
-that are read before they are written show in the result.
+The reference of the format: what it computes is what a backend has to, and what compiled kernels compute to
+the bit where their convolutions are direct (see `anchors`). Buffers begin as NaN, so that rows that are read
+before they are written show in the result.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..index_map import IndexMap, as_4d
-from .anchors import compute
-from .elementwise import Values, apply
+from .anchors import compute, convolve
+from .elementwise import apply
+from .fused import Values
 from .halo import crop
 from .program import (
     ENGINES,
@@ -92,23 +94,22 @@ class _Machine:
         if operator.kind == "generic":
             raise StagedProgramError(f"{operator.name}: {operator.relax} has no reference implementation")
         if step.part == "epilogue":
-            (first, last) = step.reads[0].rows
-            value, posts = (
-                self._tensor(step.reads[0].buffer)[:, :, first:last],
-                operator.epilogue[operator.split :],
-            )
+            first, last = step.reads[0].rows
+            value = self._tensor(step.reads[0].buffer)[:, :, first:last]
         else:
             value = self._anchor(operator, step)
-            posts = operator.epilogue[: operator.split if step.part == "convolution" else None]
-        for post in posts:
-            value = apply(post, value, self._other(post, step.rows))
+        posts = operator.posts(step.part)
+        value = apply(posts, value, [self._other(post, step.rows) for post in posts])
         first, last = step.writes.rows
         self._tensor(step.writes.buffer)[:, :, first:last] = value
 
     def _anchor(self, operator: Operator, step: Step) -> Values:
         x = self._read(operator.operand, step.operand_rows)
-        weight = None if operator.weight is None else self._memory[operator.weight]
-        return compute(operator, x, weight, step, self._program.shape(operator.output)[3])
+        _, channels, _, width = self._program.shape(operator.output)
+        if operator.weight is None:
+            return compute(operator, x, step, width)
+        starts = self._memory[operator.starts] if operator.starts else np.zeros(channels, np.float32)
+        return convolve(operator, x, self._memory[operator.weight], starts, step, width)
 
     def _other(self, post: PostOperation, rows: Rows) -> Values | None:
         if post.vector is not None:

@@ -104,6 +104,7 @@ class Operator:
     dilation: tuple[int, int] = (1, 1)
     groups: int = 1
     weight: str | None = None
+    lanes: int = 1
     reduce: str = "max"
     count_include_pad: bool = False
     epsilon: float = 0.0
@@ -121,6 +122,19 @@ class Operator:
         """How many steps of the epilogue need nothing but the operator's own value."""
         tensor_steps = (i for i, post in enumerate(self.epilogue) if post.operand is not None)
         return next(tensor_steps, len(self.epilogue))
+
+    @property
+    def starts(self) -> str | None:
+        """The vector that the sums of a convolution start from: its bias, if that is the first step."""
+        first = self.epilogue[0] if self.weight is not None and self.epilogue else None
+        return first.vector if first is not None and first.kind == "add_vector" else None
+
+    def posts(self, part: Part) -> tuple[PostOperation, ...]:
+        """The steps of the epilogue that a part applies; the bias that sums start from is none of them."""
+        first = int(self.starts is not None)
+        if part == "epilogue":
+            return self.epilogue[self.split :]
+        return self.epilogue[first : self.split if part == "convolution" else None]
 
     @property
     def is_residual(self) -> bool:
