@@ -2,7 +2,7 @@
 
 Every sum of a convolution is a chain of fused multiply-adds from its bias on, in the order of
 `tvm_passes.summation`: tiles have the bits of the whole, and compiled kernels the same. So have averages:
-sums in row-major order of taps times their shares, or of a plane, which is multiplied by its share in the end.
+sums in row-major order of taps times their shares, or of a plane, which its share is multiplied with then.
 Normalizations, which are never tiled, are computed in float64.
 """
 
