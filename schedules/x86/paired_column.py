@@ -26,8 +26,8 @@ _PRODUCTS_OVERHEAD = 8.0
 """Cycles per pixel to add up the lanes of its products."""
 
 
-def _column_cycles(workload: PairedConv, pixels: int, machine: MachineParameters) -> float:
-    """Of one column with all its blocks: the busiest of multiply-adds, additions, loads and latency."""
+def _column_cycles(workload: PairedConv, pixels: int, blocks: int, machine: MachineParameters) -> float:
+    """Of one column with so many blocks: the busiest of multiply-adds, additions, loads and latency."""
     groups, rest = divmod(workload.virtual_channels, GROUP)
     step = busiest(
         pixels * MULTIPLY_ADDS / machine.fma_ports,
@@ -38,15 +38,23 @@ def _column_cycles(workload: PairedConv, pixels: int, machine: MachineParameters
     block = groups * (step + _STEP_OVERHEAD) + rest * max(pixels / machine.fma_ports, machine.fma_latency)
     block += _COLUMN_OVERHEAD + pixels * (len(workload.epilogue) + 1)
     products = pixels * (3 * workload.lines / machine.load_ports + _PRODUCTS_OVERHEAD)
-    return workload.blocks * block + products
+    return blocks * block + products
 
 
 def _total_cycles(workload: PairedConv, tile: int, machine: MachineParameters, threads: int) -> float:
     runs = tiles(workload.pixels, tile)
     counts = [count // size for _, count, size in runs]
-    cycles = [_column_cycles(workload, size, machine) for _, _, size in runs]
-    total = makespan(counts, cycles, 1)
-    return makespan(counts, cycles, threads) if worth_threads(total, threads) else total
+
+    def cycles(tasks: int, blocks: int) -> float:
+        each = [_column_cycles(workload, size, blocks, machine) for _, _, size in runs]
+        return makespan(counts, each, tasks)
+
+    total = cycles(1, workload.blocks)
+    if not worth_threads(total, threads):
+        return total
+    if shares_columns(workload, tile, machine, threads):
+        return cycles(threads, workload.blocks)
+    return cycles(1, -(-workload.blocks // threads))
 
 
 @cache
@@ -81,18 +89,29 @@ def blocks_of_panel(workload: PairedConv, machine: MachineParameters, threads: i
         panel = max(1, machine.l2_bytes // 2 // weights)
     else:
         panel = blocks_at_once(workload, weights, 1, machine)
-    return largest_divisor(workload.blocks, max(1, min(panel, workload.blocks // threads)))
+    tile, _ = cheapest_column(workload, machine, threads)
+    shares_blocks = workload.blocks % threads == 0 and not shares_columns(workload, tile, machine, threads)
+    return largest_divisor(workload.blocks // (threads if shares_blocks else 1), max(1, panel))
 
 
 def columns_of_chunk(workload: PairedConv, tile: int, machine: MachineParameters, threads: int) -> int:
     """Columns whose x takes a quarter of the second cache, in equally many chunks for each thread.
 
-    All of them where threads share the blocks: weights that exceed the second cache, and few pixels.
+    All of them where threads share the blocks.
     """
-    whole = max(1, workload.pixels // tile)
-    fitting = machine.l2_bytes // 4 // (tile * workload.virtual_channels * 4)
-    limit = min(max(1, fitting), LARGEST_CHUNK // tile)
-    chunks = -(-whole // limit)
-    if chunks > 1 or (weights_stay(workload, machine) and whole >= _FEWEST_COLUMNS * threads):
+    whole, chunks = max(1, workload.pixels // tile), _chunks(workload, tile, machine)
+    if shares_columns(workload, tile, machine, threads):
         chunks = -(-chunks // threads) * threads
     return -(-whole // chunks)
+
+
+def shares_columns(workload: PairedConv, tile: int, machine: MachineParameters, threads: int) -> bool:
+    """Whether threads share the columns: not if these are few, or their weights exceed the second cache."""
+    enough = workload.pixels // tile >= _FEWEST_COLUMNS * threads
+    return _chunks(workload, tile, machine) > 1 or (weights_stay(workload, machine) and enough)
+
+
+def _chunks(workload: PairedConv, tile: int, machine: MachineParameters) -> int:
+    whole = max(1, workload.pixels // tile)
+    fitting = machine.l2_bytes // 4 // (tile * workload.virtual_channels * 4)
+    return -(-whole // min(max(1, fitting), LARGEST_CHUNK // tile))

@@ -39,7 +39,6 @@ from schedules.template import (
     divisors,
     doublings,
     kernel_of,
-    largest_divisor,
     tiles,
 )
 from schedules.workload import PairedConv, Workload
@@ -144,9 +143,10 @@ def _emit(workload: PairedConv, decisions: Decisions, machine: MachineParameters
             chunk = columns_of(i // parts)
             for columns in chunk:
                 columns.prepare()
-            with T.serial(panels // parts) as sweep:
+            first = i % parts * panels // parts
+            with T.serial((i % parts + 1) * panels // parts - first) as sweep:
                 for columns in chunk:
-                    first_block = (i % parts * (panels // parts) + sweep) * panel
+                    first_block = (first + sweep) * panel
                     columns.sweep(first_block, panel, decisions["unroll"], panel if panels > 1 else 0)
 
     if chunks == 1:
@@ -158,8 +158,8 @@ def _emit(workload: PairedConv, decisions: Decisions, machine: MachineParameters
 
 
 def _parts(panels: int, chunks: int, tasks: int) -> int:
-    """In how many parts the panels are dealt out: one if that many chunks divide evenly between the tasks."""
-    return 1 if divides_evenly(chunks, tasks) else largest_divisor(panels, tasks)
+    """In how many parts the panels are dealt out: one if the chunks divide evenly between the tasks."""
+    return 1 if divides_evenly(chunks, tasks) else min(panels, tasks)
 
 
 def _check(workload: PairedConv, decisions: Decisions, machine: MachineParameters) -> None:

@@ -8,6 +8,7 @@ import tvm
 
 import schedules
 from schedules.paired_products import Pairing, pair_channels
+from schedules.sharing import tasks_of
 from schedules.workload import Epilogue, EpilogueOp, PairedConv
 from tests.schedules import reference
 from tests.schedules.harness import AVX2, AVX512, host_targets, run
@@ -103,10 +104,19 @@ def test_it_follows_decisions(pixel_tile: int, columns: int, panel: int, unroll:
 
 
 @executed
-@pytest.mark.parametrize("pixels", [10, 49, 200])
-def test_tasks_share_it(pixels: int) -> None:
-    assert largest_error(96, 12, pixels, BIAS_RELU, threads=2) < 3e-6
-    assert largest_error(96, 12, pixels, BIAS_RELU, threads=3) < 3e-6
+@pytest.mark.parametrize(("blocks", "pixels"), [(12, 10), (12, 49), (7, 49), (12, 200)])
+def test_tasks_share_it(blocks: int, pixels: int) -> None:
+    assert largest_error(96, blocks, pixels, BIAS_RELU, threads=2) < 3e-6
+    assert largest_error(96, blocks, pixels, BIAS_RELU, threads=3) < 3e-6
+
+
+@pytest.mark.parametrize(
+    ("channels", "blocks", "pixels"), [(232, 14, 49), (960, 10, 49), (464, 29, 49), (58, 4, 784)]
+)
+def test_it_is_shared_whatever_the_blocks(channels: int, blocks: int, pixels: int) -> None:
+    """By columns where they are many, else by blocks, whether or not these divide evenly."""
+    kernel = schedules.build(PairedConv(channels, channels // 2, blocks, LANES, pixels), AVX512, 2)
+    assert tasks_of(kernel.func) == 2
 
 
 @executed
