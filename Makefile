@@ -48,6 +48,8 @@ bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.run_all --direct --networks resnet50 $(BENCH_FLAGS) || failed=1; \
 	$(BIN)/python -m benchmarks.sweep $(BENCH_FLAGS) || failed=1; \
 	$(BIN)/python -m benchmarks.tile_counts || failed=1; \
+	$(BIN)/python -m benchmarks.tiling || failed=1; \
+	$(BIN)/python -m benchmarks.ceiling || failed=1; \
 	$(BIN)/python -m benchmarks.roofline || failed=1; \
 	exit $$failed
 

@@ -1,0 +1,260 @@
+"""What chains can gain at most: every network with its intermediates in the first cache, and in memory.
+
+    python -m benchmarks.ceiling                                  # every network of the zoo at batch 1
+    python -m benchmarks.ceiling --networks mobilenetv2 --rounds 21
+    python -m benchmarks.ceiling --artifacts DIR --compile-only   # now compile, measure when it is quiet
+
+Four times of one network, on one core:
+
+    in L1        no chains; the same kernels read and write a few KiB (`first_cache`): no program that keeps
+                 these kernels and has no traffic at all is faster
+    off, auto    compiled without chains, and with those that are modelled to pay
+    from memory  no chains; before each step all intermediates are put out of all caches: off, and what its
+                 steps then take longer one by one
+
+The first three take turns in warm bursts in one process; steps with and without eviction take turns after.
+Weights stay in the caches as far as they fit. Writes `<machine>-ceiling.json` and a Markdown table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+import attrs
+import numpy as np
+
+from benchmarks.command_line import as_json, results_path
+from benchmarks.first_cache import in_first_cache
+from benchmarks.markdown import percent, row, table_head, times
+from benchmarks.results_file import FOLDER, Measurement, ResultsFile, now
+from schedules.eviction import eviction_of
+from shiftc import zoo
+from shiftc.artifact import write_artifact
+from shiftc.bench.compare import PAUSE_SECONDS
+from shiftc.bench.machine import this_machine
+from shiftc.bench.pinning import on_one_core
+from shiftc.bench.turns import time_calmly
+from shiftc.build import Program, build_program
+from shiftc.driver import write_zoo
+from shiftc.kernel_cache import KernelCache
+from shiftc.linker import linker_for
+from shiftc.options import ModelOptions, PassOptions, ZooOptions
+from shiftc.runtime import Session
+from shiftc.target import parse_target
+from shiftc.tensors import made_up
+from shiftc.tuning_records import find_records
+from tvm_passes.array import Array
+from tvm_passes.object_code import ObjectCode, compile_program
+from tvm_passes.pipeline import PipelineOptions, lower_module
+from tvm_passes.tiling import NO_TILING
+
+KEY = ("network", "batch")
+
+OFF, AUTO, IN_L1 = "off", "auto", "in L1"
+PROGRAMS: Mapping[str, PassOptions] = {OFF: PassOptions(chain=1), AUTO: PassOptions()}
+_REPEATS = 15
+"""Passes through the steps, with and without eviction."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measures the networks that the command line asks for."""
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    parser.add_argument("--networks", nargs="+", choices=zoo.names(), default=list(zoo.names()))
+    parser.add_argument("--batches", nargs="+", type=int, default=[1])
+    parser.add_argument("--rounds", type=int, default=11, help="turns of each program (11)")
+    parser.add_argument(
+        "--artifacts", type=Path, help="folder of compiled networks; what it has is not compiled"
+    )
+    parser.add_argument("--compile-only", action="store_true", help="only fill --artifacts")
+    parser.add_argument("--results", type=Path, default=FOLDER, help="folder of the results")
+    chosen = parser.parse_args(arguments)
+    if chosen.compile_only and chosen.artifacts is None:
+        parser.error("--compile-only needs --artifacts")
+    machine = this_machine()
+    file = ResultsFile(results_path(chosen.results, machine, "host", "ceiling"), KEY)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = chosen.artifacts or Path(temporary)
+        for name, batch in ((name, batch) for batch in chosen.batches for name in chosen.networks):
+            artifacts = compiled(name, batch, folder / f"{name}-batch{batch}")
+            if chosen.compile_only:
+                continue
+            measurement = measure(artifacts, chosen.rounds)
+            found = [{"network": name, "batch": batch, **measurement, "time": now()}]
+            title = f"Intermediates in the first cache and in memory on {machine.processor}"
+            file.add(as_json(machine, "host"), found, partial(table, title))
+            print(f"{name}, batch {batch}: {times(measurement['in_l1_gain'])} in L1", flush=True)
+    return 0
+
+
+# --- compiling ------------------------------------------------------------------------------------------
+
+
+def compiled(name: str, batch: int, folder: Path) -> dict[str, Path]:
+    """The artifacts of a network, by program; compiled unless the folder has them."""
+    artifacts = {program: folder / program.replace(" ", "-") for program in (*PROGRAMS, IN_L1)}
+    if all(path.exists() for path in artifacts.values()):
+        return artifacts
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as models:
+        model = ModelOptions(Path(models) / f"{name}.onnx")
+        write_zoo(ZooOptions(name, model.model, batch))
+        built = {program: build_program(model, passes) for program, passes in PROGRAMS.items()}
+        for program, whole in built.items():
+            _write(artifacts[program], whole, whole.compiled.library, whole.compiled.constants)
+        _write_in_first_cache(artifacts[IN_L1], model, built[OFF])
+    return artifacts
+
+
+def _write_in_first_cache(path: Path, model: ModelOptions, off: Program) -> None:
+    """The program without chains again, its intermediates in a few KiB."""
+    target = parse_target(model.target)
+    options = PipelineOptions(
+        tiling=NO_TILING,
+        node_of_var=off.imported.node_of_var,
+        records=find_records(model.tuning_records, target),
+    )
+    windowed = in_first_cache(lower_module(off.imported.module, target, options), target)
+    library = compile_program(windowed.lowered.module, target, KernelCache())
+    manifest = attrs.evolve(off.manifest, arena_bytes=windowed.lowered.arena_bytes)
+    _write(path, attrs.evolve(off, manifest=manifest), library, windowed.lowered.constants)
+
+
+def _write(path: Path, program: Program, library: ObjectCode, constants: Array) -> None:
+    link = linker_for(program.manifest.machine)
+    export = partial(library.export_library, fcompile=link)
+    write_artifact(path, program.manifest, constants, export)
+
+
+# --- measuring ------------------------------------------------------------------------------------------
+
+
+class OpenSession(Session):
+    """A session whose workspace and steps can be got at."""
+
+    @property
+    def workspace(self) -> Array:
+        return self._arena
+
+    def stepper(self, inputs: Mapping[str, Array]) -> Callable[[int, int], object]:
+        """`run(first, last)`: the steps from `first` to before `last`."""
+        return partial(self._main, *self._take(inputs))
+
+
+def measure(artifacts: Mapping[str, Path], rounds: int) -> Measurement:
+    """Milliseconds of the programs; how many times as fast as `off` they are, and how close chains come."""
+    with on_one_core(threads=1):
+        core = tuple(os.sched_getaffinity(0))
+        sessions = {program: OpenSession(path, core) for program, path in artifacts.items()}
+        _fill(sessions[IN_L1].workspace, behind=sessions[OFF].workspace.size)
+        inputs = made_up(sessions[OFF].signature.inputs, "random")
+        runs = {
+            program: partial(session.stepper(inputs), 0, len(session.manifest.kernels))
+            for program, session in sessions.items()
+        }
+        turns = time_calmly(runs, rounds, PAUSE_SECONDS)
+        natural, evicted = steps_evicted(sessions[OFF], inputs)
+    off, auto, in_l1 = (turns[program] for program in (OFF, AUTO, IN_L1))
+    from_memory = median(off) + evicted - natural
+    return {
+        "off_ms": _ms(median(off)),
+        "auto_ms": _ms(median(auto)),
+        "in_l1_ms": _ms(median(in_l1)),
+        "from_memory_ms": _ms(from_memory),
+        "steps_ms": _ms(natural),
+        "in_l1_gain": round(median(off) / median(in_l1), 3),
+        "in_l1_gain_of_minima": round(min(off) / min(in_l1), 3),
+        "auto_gain": round(median(off) / median(auto), 3),
+        "auto_gain_of_minima": round(min(off) / min(auto), 3),
+        "off_share": _share(from_memory, median(off), median(in_l1)),
+        "auto_share": _share(from_memory, median(auto), median(in_l1)),
+    }
+
+
+def steps_evicted(session: OpenSession, inputs: Mapping[str, Array]) -> tuple[float, float]:
+    """Seconds of all steps one by one: as each finds what its predecessors left, and from memory."""
+    run = session.stepper(inputs)
+    evict = eviction_of(session.workspace, parse_target("host"))
+    steps = range(len(session.manifest.kernels))
+    natural: list[list[float]] = [[] for _ in steps]
+    evicted: list[list[float]] = [[] for _ in steps]
+    for _ in range(_REPEATS):
+        for measured, before in ((natural, _nothing), (evicted, evict)):
+            for step in steps:
+                before()
+                measured[step].append(_seconds(run, step))
+    return sum(map(median, natural)), sum(map(median, evicted))
+
+
+def _nothing() -> None:
+    pass
+
+
+def _seconds(run: Callable[[int, int], object], step: int) -> float:
+    start = time.perf_counter()
+    run(step, step + 1)
+    return time.perf_counter() - start
+
+
+def _fill(workspace: Array, behind: int) -> None:
+    """Numbers like those of activations, where nobody writes."""
+    start = -(-behind // 64) * 64
+    numbers = np.random.default_rng(0).standard_normal((workspace.size - start) // 4)
+    workspace[start:] = np.abs(numbers).astype(np.float32).view(np.uint8)
+
+
+def _ms(seconds: float) -> float:
+    return round(1e3 * seconds, 4)
+
+
+def _share(slowest: float, seconds: float, fastest: float) -> float:
+    """How far a time is on the way from the slowest to the fastest."""
+    return round((slowest - seconds) / (slowest - fastest), 3)
+
+
+# --- the table ------------------------------------------------------------------------------------------
+
+_COLUMNS = (
+    *("network", "batch", "from memory ms", "off ms", "auto ms", "in L1 ms"),
+    *("ceiling", "of minima", "auto", "of minima", "off of the way", "auto of the way"),
+)
+
+
+def table(title: str, measurements: Iterable[Measurement]) -> str:
+    """Markdown: one row a measurement, the longest networks first."""
+    lines = [
+        f"# {title}",
+        "",
+        "One thread; milliseconds (medians). From memory: without chains, all intermediates out of all",
+        "caches before each step. Off and auto: without chains, and with those that are modelled to pay. In",
+        "L1: the kernels of the program without chains on intermediates of a few KiB. Ceiling and auto: how",
+        "many times as fast as off, by medians and by minima. The last columns say how far off and auto are",
+        "on the way from memory to the first cache.",
+        "",
+        *table_head(_COLUMNS),
+    ]
+    return "\n".join([*lines, *map(_row, sorted(measurements, key=lambda m: -m["off_ms"]))]) + "\n"
+
+
+def _row(m: Measurement) -> str:
+    names = ("from_memory_ms", "off_ms", "auto_ms", "in_l1_ms")
+    gains = ("in_l1_gain", "in_l1_gain_of_minima", "auto_gain", "auto_gain_of_minima")
+    return row(
+        [
+            *(m["network"], f"{m['batch']}", *(f"{m[name]:.3f}" for name in names)),
+            *(times(m[name]) for name in gains),
+            *(percent(m[name]) for name in ("off_share", "auto_share")),
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
