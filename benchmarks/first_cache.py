@@ -28,7 +28,7 @@ from schedules.workload import Depthwise, GroupedWinograd
 from tvm_passes.array import Array
 from tvm_passes.constant_pool import ALIGNMENT
 from tvm_passes.lower import Lowered
-from tvm_passes.lowering.context import ARENA, Invocation, KernelCall
+from tvm_passes.lowering.context import ARENA, Invocation
 from tvm_passes.lowering.program import build_program
 from tvm_passes.placement import Address
 
@@ -56,7 +56,7 @@ def in_first_cache(lowered: Lowered, target: tvm.target.Target) -> Windowed:
     end = read + _LARGEST_PLANE
     constants = _Constants(lowered.constants)
     move = _Moved(constants, Address("arena", read), Address("arena", written), target)
-    calls = [KernelCall(tuple(map(move.invocation, call.invocations)), call.record) for call in lowered.calls]
+    calls = [call.with_each(move.invocation) for call in lowered.calls]
     blob = constants.blob()
     module = build_program(calls, end, blob.size, lowered.inputs, lowered.outputs)
     moved = attrs.evolve(lowered, module=module, constants=blob, arena_bytes=end, calls=tuple(calls))

@@ -58,7 +58,7 @@ def build_program(
             disabled_passes=passes.disabled,
             winograd=passes.winograd,
             pairing=passes.pairing,
-            tiling=Tiling(passes.chain, passes.h_tiles, passes.max_memory, passes.force_chains),
+            tiling=Tiling(passes.chain, passes.h_tiles, passes.max_memory, forced=passes.force_chains),
             verify_passes=passes.verify,
             dump_ir=passes.dump_ir,
             node_of_var=imported.node_of_var,

@@ -1,12 +1,14 @@
-"""What a step or a chain of stages costs, modelled: cycles of one core, and bytes that are alive meanwhile.
+"""What a step or a chain of stages costs, modelled: cycles until it is done, and bytes alive meanwhile.
 
-Cycles are those that tiling changes: besides what the arithmetic takes in strips and as a whole,
+Besides what the arithmetic takes in strips and as a whole, cycles are those that tiling changes:
 
     + every call of a kernel, and rows that are carried in rings
     + weights that the tiles before have displaced from the second cache
     - tensors that no longer leave the second cache: rings instead of planes
 
 The arithmetic hides most of what moves between caches, so bytes are counted at the speed that remains.
+Where tasks share each strip, they meet behind every call, and the longest of their shares counts. Of bands,
+the longest counts, with all rows that it computes, and they meet once.
 """
 
 from __future__ import annotations
@@ -16,19 +18,21 @@ from itertools import pairwise
 
 import attrs
 
-import schedules
 from schedules.machine import MachineParameters
 from schedules.parallelism import HAND_OVER_CYCLES
-from schedules.workload import IndexedConv
 
+from .bands import bands_of
 from .lowering.steps import StageStep, Step, Tensor
 from .overwrite import overwritten
 from .place import bytes_of, lifespans, wants_a_place
 from .placement import Blocked
 from .row_tiles import Ring, RowTiles, row_tiles
+from .stage_cost import phases, work_cycles
 
 _CALL_CYCLES = 300.0
 """To call a kernel and start its loops, with tables and weights that lie in the second cache."""
+_MEETING_CYCLES = 4.0 * HAND_OVER_CYCLES
+"""What tasks lose where they meet, with what one of them waits that the other has been held up."""
 _CARRY_BYTES_PER_CYCLE = 16.0
 _BEYOND_L2_BYTES_PER_CYCLE = 24.0
 """What is not hidden behind arithmetic counts as moved at this speed."""
@@ -39,7 +43,7 @@ _ITEM = 4
 
 @attrs.frozen
 class Cost:
-    """cycles: of one core, of what tiling changes; bytes: that are alive at once."""
+    """cycles: until the last task is through; bytes: that are alive at once."""
 
     cycles: float
     bytes: int
@@ -52,7 +56,6 @@ class Costs:
         self.steps = steps
         self.machine = machine
         self.threads = threads
-        self._call = _CALL_CYCLES + (HAND_OVER_CYCLES if threads > 1 else 0)
         spans = lifespans(steps)
         self._spans = {tensor: span for tensor, span in spans.items() if wants_a_place(tensor)}
         self._over = overwritten(steps, self._spans)
@@ -69,28 +72,48 @@ class Costs:
 
     def tiled(self, first: int, last: int, height: int) -> RowTiles:
         """The steps from `first` to before `last` as a chain; the last one's tiles have `height` rows."""
-        stages = [step for step in self.steps[first:last] if isinstance(step, StageStep)]
-        elsewhere = {
+        return row_tiles(self._stages(first, last), self._read_elsewhere(first, last), height)
+
+    def banded(self, first: int, last: int, height: int) -> tuple[RowTiles, ...] | str:
+        """The same in a band for every task; or why that cannot be."""
+        stages, elsewhere = self._stages(first, last), self._read_elsewhere(first, last)
+        return bands_of(stages, elsewhere, height, self.threads)
+
+    def of_chain(self, first: int, last: int, bands: Sequence[RowTiles]) -> Cost:
+        """Of these steps as a chain; tasks share its one band, or each has one."""
+        rolling = {tensor for ring in bands[0].rings for tensor in ring.tensors}
+        planes = [tensor for tensor in self._alive(first, last) if tensor not in rolling]
+        cycles = max(self._band_cycles(band, self.threads // len(bands)) for band in bands)
+        if len(bands) > 1:
+            cycles += _MEETING_CYCLES
+        cycles += sum(self._traffic_cycles(step, rolling) for step in bands[0].stages)
+        return Cost(cycles, sum(map(bytes_of, planes)) + sum(map(_rings_bytes, bands)))
+
+    def _stages(self, first: int, last: int) -> list[StageStep]:
+        return [step for step in self.steps[first:last] if isinstance(step, StageStep)]
+
+    def _read_elsewhere(self, first: int, last: int) -> set[Blocked]:
+        """Results of these steps that others read."""
+        return {
             step.output
-            for step in stages
+            for step in self._stages(first, last)
             if (span := self._spans.get(step.output)) is not None and span[1] >= last
         }
-        return row_tiles(stages, elsewhere, height)
 
-    def of_chain(self, first: int, last: int, tiles: RowTiles) -> Cost:
-        """Of these steps as a chain."""
-        rolling = {tensor: ring for ring in tiles.rings for tensor in ring.tensors}
-        planes = [tensor for tensor in self._alive(first, last) if tensor not in rolling]
-        rings = sum(_ring_bytes(tensor, ring) for tensor, ring in rolling.items())
-        cycles = sum(
-            self._strip_cycles(step, cuts) for step, cuts in zip(tiles.stages, tiles.cuts, strict=True)
+    def _band_cycles(self, band: RowTiles, threads: int) -> float:
+        """Of a band that so many threads share."""
+        images = len(band.images)
+        cycles = images * sum(
+            self._strip_cycles(step, end - start, threads)
+            for step, cuts in zip(band.stages, band.cuts, strict=True)
+            for start, end in pairwise(cuts)
+            if end > start
         )
-        cycles += sum(_carried_bytes(tiles, ring) for ring in tiles.rings) / _CARRY_BYTES_PER_CYCLE
-        weights = sum(_weight_bytes(step) for step in tiles.stages)
-        if weights + rings > _OF_L2 * self.machine.l2_bytes:
-            cycles += tiles.tiles * (weights + rings) / _BEYOND_L2_BYTES_PER_CYCLE
-        cycles += sum(self._traffic_cycles(step, rolling) for step in tiles.stages)
-        return Cost(cycles, sum(map(bytes_of, planes)) + rings)
+        cycles += sum(_carried_bytes(band, ring) for ring in band.rings) / _CARRY_BYTES_PER_CYCLE
+        held = _rings_bytes(band) + sum(_weight_bytes(step) for step in band.stages)
+        if held > _OF_L2 * self.machine.l2_bytes:
+            cycles += images * band.tiles * held / _BEYOND_L2_BYTES_PER_CYCLE
+        return cycles
 
     def _alive(self, first: int, last: int) -> list[Tensor]:
         """Tensors of the arena that are alive while these steps run."""
@@ -99,30 +122,19 @@ class Costs:
     def _step_cycles(self, step: Step) -> float:
         if not isinstance(step, StageStep):
             return 0.0
-        cycles = self._call + self._traffic_cycles(step)
-        return cycles + self._conv_cycles(step, step.stage.shape[0] * step.stage.shape[2])
+        rows = step.stage.shape[0] * step.stage.shape[2]
+        return self._strip_cycles(step, rows, self.threads) + self._traffic_cycles(step)
 
-    def _strip_cycles(self, step: StageStep, cuts: Sequence[int]) -> float:
-        images = step.stage.shape[0]
-        strips = [end - start for start, end in pairwise(cuts) if end > start]
-        return images * sum(self._call + self._conv_cycles(step, rows) for rows in strips)
-
-    def _conv_cycles(self, step: StageStep, rows: int) -> float:
-        """Of a convolution's arithmetic in so many rows; other stages take as long in strips."""
-        stage = step.stage
-        if stage.kind != "convolution" or step.winograd is not None:
-            return 0.0
-        assert stage.weight is not None
-        workload = IndexedConv(
-            virtual_channels=stage.weight[0].size,
-            blocks=step.output.blocks,
-            lanes=step.output.extent.lanes,
-            pixels=rows * stage.shape[3],
-        )
-        return schedules.modelled_cycles(workload, self.machine, self.threads)
+    def _strip_cycles(self, step: StageStep, rows: int, threads: int) -> float:
+        """Of so many rows that so many threads share."""
+        meetings = phases(step, rows) if threads > 1 else 0
+        return _CALL_CYCLES + meetings * _MEETING_CYCLES + work_cycles(step, rows, self.machine, threads)
 
     def _traffic_cycles(self, step: StageStep, in_cache: Collection[Tensor] = ()) -> float:
-        """Of tensors that the step reads or writes, and that are larger than the second cache."""
+        """Of tensors that the step reads or writes, and that are larger than the second cache.
+
+        Each task moves its part of them.
+        """
         large = [
             bytes_of(tensor)
             for tensor in step.tensors
@@ -130,11 +142,16 @@ class Costs:
             and wants_a_place(tensor)
             and bytes_of(tensor) > _OF_L2 * self.machine.l2_bytes
         ]
-        return sum(large) / _BEYOND_L2_BYTES_PER_CYCLE
+        return sum(large) / _BEYOND_L2_BYTES_PER_CYCLE / self.threads
 
 
-def _ring_bytes(tensor: Blocked, ring: Ring) -> int:
-    return _ITEM * tensor.blocks * ring.kept * tensor.geometry.row_stride
+def _rings_bytes(band: RowTiles) -> int:
+    """Of all rows that a band keeps."""
+    return sum(
+        _ITEM * tensor.blocks * ring.kept * tensor.geometry.row_stride
+        for ring in band.rings
+        for tensor in ring.tensors
+    )
 
 
 def _carried_bytes(tiles: RowTiles, ring: Ring) -> int:
@@ -143,7 +160,7 @@ def _carried_bytes(tiles: RowTiles, ring: Ring) -> int:
     for tensor in ring.tensors:
         row = _ITEM * tensor.blocks * tensor.geometry.row_stride
         rows += row * sum(carried.stop - carried.start for _, carried in tiles.carries(ring, tensor))
-    return rows * tiles.stages[0].stage.shape[0]
+    return rows * len(tiles.images)
 
 
 def _weight_bytes(step: StageStep) -> int:

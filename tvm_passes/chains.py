@@ -2,9 +2,10 @@
 
     stage; stage; stage   →   for tile: rows of stage; rows of stage; rows of stage     (`row_tiles`, `roll`)
 
-A program is a sequence of segments, each a step as it is or a chain of consecutive stages in so many tiles.
-What a segment costs, in cycles and in bytes, depends on it alone (`chain_cost`); so the fastest program whose
-segments all fit into some memory is found by dynamic programming over where segments end.
+Threads share each strip, or each has a band of the chain for itself (`bands`). A program is a sequence
+of segments, each a step as it is or a chain of consecutive stages in so many tiles. What a segment costs, in
+cycles and in bytes, depends on it alone (`chain_cost`); so the fastest program whose segments all fit into
+some memory is found by dynamic programming over where segments end.
 
 Preconditions of a chain: stages whose results are computed row by row, halos of zeros. Others say why not.
 Place: when all steps are planned, before tensors are placed.
@@ -53,7 +54,7 @@ class _Segment:
     first: int
     last: int
     cost: Cost
-    tiles: RowTiles | None = None
+    bands: tuple[RowTiles, ...] = ()
 
 
 def form_chains(
@@ -66,13 +67,13 @@ def form_chains(
     if tiling.is_off and tiling.max_memory is None:
         return list(steps)
     segments = list(_segments(steps, Costs(steps, machine, threads), tiling))
-    result: list[Step] = []
     chosen = _longest(segments) if tiling.forced else _smallest(segments, len(steps), tiling)
+    result: list[Step] = []
     for segment in chosen:
-        if segment.tiles is None:
-            result += steps[segment.first : segment.last]
+        if segment.bands:
+            result.append(roll(segment.bands))
         else:
-            result.append(roll(segment.tiles))
+            result += steps[segment.first : segment.last]
     return result
 
 
@@ -113,9 +114,20 @@ def _segments(steps: Sequence[Step], costs: Costs, tiling: Tiling) -> Iterator[_
         for length, step in enumerate(run, 1):
             if length == 1:
                 continue
+            last = first + length
             for height in _heights(step, tiling):
-                tiles = costs.tiled(first, first + length, height)
-                yield _Segment(first, first + length, costs.of_chain(first, first + length, tiles), tiles)
+                for bands in _ways(costs, first, last, height, tiling):
+                    yield _Segment(first, last, costs.of_chain(first, last, bands), bands)
+
+
+def _ways(costs: Costs, first: int, last: int, height: int, tiling: Tiling) -> Iterator[tuple[RowTiles, ...]]:
+    """Steps as a chain of tiles of so many rows: shared by all tasks strip by strip, or in bands."""
+    if costs.threads == 1 or not tiling.bands:
+        yield (costs.tiled(first, last, height),)
+    if costs.threads > 1 and tiling.bands is not False:
+        bands = costs.banded(first, last, height)
+        if not isinstance(bands, str):
+            yield bands
 
 
 def _heights(step: Step, tiling: Tiling) -> list[int]:

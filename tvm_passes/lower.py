@@ -23,11 +23,11 @@ from .forms import ANY_FORM, Forms
 from .graph import Graph
 from .lowering.chain import lower_chain
 from .lowering.channelwise import lower_depthwise, lower_elementwise, lower_global_pool, lower_window_pool
-from .lowering.context import Invocation, KernelCall, LoweringContext
+from .lowering.clearing import with_clearing
+from .lowering.context import Invocation, KernelCall, LoweringContext, side_by_side
 from .lowering.convolution import lower_convolution
 from .lowering.copies import (
     address_of,
-    lower_clear,
     lower_fill,
     lower_gather,
     lower_pack,
@@ -164,9 +164,8 @@ def _lower(
     followed = any(invocation.symbol in context.followed for invocation in call.invocations)
     name = call.record.name or call.invocations[0].symbol
     record = attrs.evolve(call.record, name=name, decisions="record" if followed else "default")
-    first, *others = call.invocations
-    clearing = [attrs.evolve(lower_clear(context, tensor), beside=True) for tensor in cleared]
-    return attrs.evolve(call, invocations=(first, *clearing, *others), record=record)
+    phases = with_clearing(context, step, call.phases, cleared)
+    return attrs.evolve(call, phases=phases, record=record)
 
 
 def _call(context: LoweringContext, step: Step, node_of_var: Mapping[str, str]) -> KernelCall | None:
@@ -209,16 +208,18 @@ def _call(context: LoweringContext, step: Step, node_of_var: Mapping[str, str]) 
 
 
 def _chain(context: LoweringContext, step: ChainStep, node_of_var: Mapping[str, str]) -> KernelCall:
-    def lower_stage(part: StageStep) -> KernelCall:
+    def lower_stage(context: LoweringContext, part: StageStep) -> KernelCall:
         call = _call(context, part, node_of_var)
         assert call is not None
         return call
 
-    stages = step.tiles.stages
+    stages = step.stages
     names = dict.fromkeys(_of_model(name, node_of_var) for stage in stages for name in stage.stage.operators)
     macs = sum(stage.stage.macs for stage in stages)
     size = sum(_stage_bytes(stage) for stage in stages)
-    name = f"chain_{len(stages)}x{step.tiles.tiles}"
+    bands = len(step.bands)
+    tiles = max(band.tiles for band in step.bands)
+    name = f"chain_{len(stages)}x{tiles}" if bands == 1 else f"chain_{len(stages)}x{tiles}_in_{bands}_bands"
     record = KernelRecord(name, "chain", False, macs, size, " + ".join(names))
     return lower_chain(context, step, record, lower_stage)
 
@@ -255,4 +256,4 @@ def _generic(context: LoweringContext, step: GenericStep, node_of_var: Mapping[s
         symbol, "generic", False, 0, sum(t.bytes for t in tensors), _of_model(step.name, node_of_var)
     )
     addresses = tuple(address_of(context, t) for t in tensors)
-    return KernelCall((Invocation(symbol, func, addresses),), record)
+    return KernelCall((side_by_side([Invocation(symbol, func, addresses)]),), record)

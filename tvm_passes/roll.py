@@ -8,7 +8,7 @@ its rows where `at_tile` says.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import attrs
 
@@ -23,14 +23,24 @@ Moved = Mapping[Blocked, Blocked]
 """Tensors by those that take their place."""
 
 
-def roll(tiles: RowTiles) -> ChainStep:
-    """The chain as a step; tensors of its rings are moved into memories of their own."""
+def roll(bands: Sequence[RowTiles]) -> ChainStep:
+    """The chain as a step; tensors of rings are replaced by others, in memories of each band's own."""
+    return ChainStep(tuple(_rolled(band, len(bands)) for band in bands))
+
+
+def _rolled(tiles: RowTiles, tasks: int) -> RowTiles:
+    """One of as many bands as there are `tasks`."""
+    moved: dict[Blocked, Blocked] = {}
     for ring in tiles.rings:
         memory = _memory(ring)
-        for tensor in ring.tensors:
-            tensor.memory = memory
-    stages = tuple(stage_at(step, {}) for step in tiles.stages)
-    return ChainStep(attrs.evolve(tiles, stages=stages))
+        moved |= {tensor: attrs.evolve(tensor, memory=memory) for tensor in ring.tensors}
+    rings = tuple(attrs.evolve(r, tensors=tuple(moved[t] for t in r.tensors)) for r in tiles.rings)
+    stages = (stage_at(step, moved) for step in tiles.stages)
+    apart = tuple(
+        step if step.winograd is None else attrs.evolve(step, winograd=step.winograd.for_one_of(tasks))
+        for step in stages
+    )
+    return attrs.evolve(tiles, stages=apart, rings=rings)
 
 
 def _memory(ring: Ring) -> RollingMemory:
@@ -55,16 +65,20 @@ def at_tile(tiles: RowTiles, tile: int) -> Moved:
 
 def stage_at(step: StageStep, moved: Moved) -> StageStep:
     """The stage reading and writing the tensors that took the place of its own, where they lie."""
-    blocks = step.blocks and BlockView(
-        tuple((moved.get(tensor, tensor), block) for tensor, block in step.blocks.blocks),
-        step.blocks.positions,
-    )
+    plan = step.winograd
     return attrs.evolve(
         step,
         view=_view(step.view, moved),
-        blocks=blocks,
+        blocks=step.blocks and _blocks(step.blocks, moved),
         operands=tuple(o and Operand(o.access, _view(o.view, moved)) for o in step.operands),
         output=moved.get(step.output, step.output),
+        winograd=plan and attrs.evolve(plan, blocks=_blocks(plan.blocks, moved)),
+    )
+
+
+def _blocks(view: BlockView, moved: Moved) -> BlockView:
+    return BlockView(
+        tuple((moved.get(tensor, tensor), block) for tensor, block in view.blocks), view.positions
     )
 
 

@@ -1,11 +1,7 @@
-"""Which rows the stages of a chain compute, tile by tile, and which rows of their results are kept meanwhile.
+"""Chains cut into tiles of rows: what each stage computes in a tile, and which rows are kept meanwhile.
 
-The last stage of a chain computes `height` rows a tile. Whoever is read by others has
-computed, at the end of a tile, all that these read in it:
-
-    cut_i(t) = min(H_i, max_j reach_j(cut_j(t)))        j reads i;   cut(0) = 0, cut(T) = H     (`reach`)
-
-So no row is computed twice, and the first tile, which fills the pipeline, computes the rows of the halo too.
+Whoever is read by others has computed, at the end of a tile, all that these read in it (`row_cuts`). So no
+row is computed twice, and the first tile, which fills the pipeline, computes the rows of the halo too.
 
 Of a tensor that only the chain reads, the rows from the first that is still to be read to the last that is
 computed are kept: a `Ring`. Before a tile, the rows that go on being read move to the start of its memory:
@@ -20,14 +16,9 @@ from collections.abc import Collection, Iterator, Sequence
 
 import attrs
 
-from .anchor import Window
-from .channel_view import ChannelView
 from .lowering.steps import StageStep
 from .placement import Blocked
-from .reach import Reach
-
-Cuts = tuple[int, ...]
-"""Rows of a stage that are computed before each tile, and behind the last: T + 1 numbers, from 0 to H."""
+from .row_cuts import WHOLE, Cuts, Read, cuts_of, reads_of
 
 
 @attrs.frozen(eq=False)
@@ -47,11 +38,15 @@ class Ring:
 
 @attrs.frozen(eq=False)
 class RowTiles:
-    """A chain cut into tiles of rows: of every stage its cuts, and what is kept in rings."""
+    """A chain cut into tiles of rows: of every stage its cuts, and what is kept in rings.
+
+    images: those that are computed, one after the other.
+    """
 
     stages: tuple[StageStep, ...]
     cuts: tuple[Cuts, ...]
     rings: tuple[Ring, ...]
+    images: range
 
     @property
     def tiles(self) -> int:
@@ -68,71 +63,25 @@ class RowTiles:
                 yield tile, range(first, last)
 
 
-@attrs.frozen(eq=False)
-class _Read:
-    """An operand of a stage of the chain, of which `step` rows are computed together."""
-
-    stage: int
-    view: ChannelView
-    reach: Reach
-    step: int
-
-    def last(self, rows: int) -> int:
-        """The row behind the last that the first `rows` results read."""
-        return self.reach.last(_rounded_up(rows, self.step))
-
-
 def row_tiles(stages: Sequence[StageStep], read_elsewhere: Collection[Blocked], height: int) -> RowTiles:
     """The stages, the last one's result cut into tiles of `height` rows.
 
     read_elsewhere: tensors that other steps read, which exist as a whole.
     """
-    reads = [read for number, step in enumerate(stages) for read in _reads(number, step)]
-    cuts = _cuts(stages, reads, height)
-    rings = []
-    for tensors in _rolling(stages, reads, read_elsewhere):
-        ring = _ring(stages, reads, cuts, tensors)
-        if ring.kept < tensors[0].geometry.batch_stride // tensors[0].geometry.row_stride:
-            rings.append(ring)
-    return RowTiles(tuple(stages), cuts, tuple(rings))
+    reads = reads_of(stages)
+    cuts = cuts_of(stages, reads, height, WHOLE)
+    rings = [ring_of(stages, reads, cuts, tensors) for tensors in ring_groups(stages, reads, read_elsewhere)]
+    smaller = [ring for ring in rings if ring.kept < rows_of_plane(ring.tensors[0])]
+    return RowTiles(tuple(stages), cuts, tuple(smaller), range(stages[0].stage.shape[0]))
 
 
-def _reads(number: int, step: StageStep) -> Iterator[_Read]:
-    """The operands of a step that are walked row by row."""
-    views = [(step.view, step.stage.window)]
-    views += [(o.view, Window()) for o in step.operands if o is not None and o.access != "channel"]
-    for view, window in views:
-        yield _Read(number, view, view.reach(window, 0), step.row_step)
+def rows_of_plane(tensor: Blocked) -> int:
+    """Of one image, those of the halo included."""
+    return tensor.geometry.batch_stride // tensor.geometry.row_stride
 
 
-def _cuts(stages: Sequence[StageStep], reads: Sequence[_Read], height: int) -> tuple[Cuts, ...]:
-    rows = [step.stage.shape[2] for step in stages]
-    tiles = -(-rows[-1] // height)
-    cuts: list[Cuts] = [()] * len(stages)
-    for number in reversed(range(len(stages))):
-        readers = [read for read in reads if stages[number].output in read.view.tensors]
-
-        total, inner = rows[number], range(1, tiles)
-        if readers:
-            ends = [
-                max([0, *(r.last(cuts[r.stage][tile]) for r in readers if cuts[r.stage][tile])])
-                for tile in inner
-            ]
-        elif number == len(stages) - 1:
-            ends = [tile * height for tile in inner]
-        else:
-            ends = [-(-total * tile // tiles) for tile in inner]
-        rounded = (_rounded_up(end, stages[number].row_step) for end in ends)
-        cuts[number] = (0, *(min(total, end) for end in rounded), total)
-    return tuple(cuts)
-
-
-def _rounded_up(number: int, step: int) -> int:
-    return -(-number // step) * step
-
-
-def _rolling(
-    stages: Sequence[StageStep], reads: Sequence[_Read], read_elsewhere: Collection[Blocked]
+def ring_groups(
+    stages: Sequence[StageStep], reads: Sequence[Read], read_elsewhere: Collection[Blocked]
 ) -> list[list[Blocked]]:
     """Results of which rows can be kept instead of all, those together that are read side by side."""
     by_channel = {
@@ -168,15 +117,16 @@ def _rolling(
     return list({id(members): members for members in together.values()}.values())
 
 
-def _ring(
-    stages: Sequence[StageStep], reads: Sequence[_Read], cuts: Sequence[Cuts], tensors: Sequence[Blocked]
+def ring_of(
+    stages: Sequence[StageStep], reads: Sequence[Read], cuts: Sequence[Cuts], tensors: Sequence[Blocked]
 ) -> Ring:
+    """The ring of tensors that are read side by side."""
     writers = [cuts[number] for number, step in enumerate(stages) if step.output in tensors]
     readers = [read for read in reads if read.view.tensors[0] in tensors]
     tiles = range(len(cuts[0]) - 1)
     firsts: list[int] = []
     lasts: list[int] = []
-    kept = 0
+    kept = 1
     for tile in tiles:
         to_read = [
             read.reach.first(cuts[read.stage][tile])

@@ -35,5 +35,5 @@ def modelled_by_tiles(
     for count in counts:
         if count > 1:
             tiles = costs.tiled(first, last, -(-end.stage.shape[2] // count))
-            result[count] = costs.of_chain(first, last, tiles).cycles
+            result[count] = costs.of_chain(first, last, [tiles]).cycles
     return result

@@ -15,6 +15,8 @@ class Tiling:
     tiles:      tiles of every chain; None: as many as pay; 1: there are no chains.
     max_memory: bytes that the workspace may take; None: as many as the program of the smallest that are
                 modelled to be as fast as any.
+    bands:      whether each of several threads computes a band of a chain, or all share its strips, see
+                `bands`; None: what pays.
     forced:     every chain that can be formed is, the longest first, whatever it costs; for measurements
                 and tests, and not with a `max_memory`.
     """
@@ -22,6 +24,7 @@ class Tiling:
     stages: int | None = None
     tiles: int | None = None
     max_memory: int | None = None
+    bands: bool | None = None
     forced: bool = attrs.field(default=False)
 
     @forced.validator

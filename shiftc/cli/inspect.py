@@ -139,8 +139,9 @@ def _index_map(item: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _kernel(step: int, kernel: KernelEntry) -> tuple[str, ...]:
+    kind = kernel.name if kernel.kind == "chain" else kernel.kind  # how many stages, tiles and bands it has
     work = quantity(kernel.macs), quantity(kernel.bytes), _known(kernel.reread)
-    return str(step), kernel.kind, kernel.decisions, *work, kernel.stage
+    return str(step), kind, kernel.decisions, *work, kernel.stage
 
 
 def _known(number: int | None) -> str:

@@ -15,24 +15,32 @@ from tvm_passes.relax_values import shape_of
 from tvm_passes.tiling import Tiling
 
 
-def chained(mod: IRModule, tiles: int, **options: Any) -> Compiled:
-    """The program, all stages that may be in chains of that many tiles (or a few less: rows are whole)."""
-    return compiled(mod, tiling=Tiling(tiles=tiles, forced=True), **options)
+def chained(mod: IRModule, tiles: int, bands: bool = False, **options: Any) -> Compiled:
+    """The program, all stages that may be in chains of that many tiles (or a few less: rows are whole).
+
+    bands: each thread has one of every chain; else all share the chain's strips.
+    """
+    return compiled(mod, tiling=Tiling(tiles=tiles, bands=bands, forced=True), **options)
 
 
 def chains_in(program: Compiled) -> list[str]:
-    """The chains of a program, by their stages and tiles."""
+    """The chains of a program, by their stages, tiles and bands."""
     return [step.name.removeprefix("chain_") for step in program.steps if step.kind == "chain"]
 
 
 def check_chained(
-    mod: IRModule, tiles: int, tolerance: float = 0.0, against_tvm: bool = True, **options: Any
+    mod: IRModule,
+    tiles: int,
+    tolerance: float = 0.0,
+    against_tvm: bool = True,
+    bands: bool = False,
+    **options: Any,
 ) -> Compiled:
     """Chains, after a run on other inputs, compute what the program without chains does, and what TVM does.
 
     tolerance: of the largest output, to the program without chains; 0: the same bits.
     """
-    program, apart = chained(mod, tiles, **options), compiled(mod, **options)
+    program, apart = chained(mod, tiles, bands, **options), compiled(mod, **options)
     first, second = tensors(mod, 1), tensors(mod, 2)
     outputs = [np.empty(shape_of(out), "float32") for out in Graph.read(mod).outputs]
     results = execute(program, first, second, outputs=outputs)

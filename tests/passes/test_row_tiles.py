@@ -92,8 +92,8 @@ class Rows:
             for tile in range(self.tiles.tiles):
                 self._prepare(tile)
                 self._compute(tile)
-            for stage in self.tiles.stages:
-                assert self.computed[stage.output] == list(range(stage.stage.shape[2]))
+            for stage, cuts in zip(self.tiles.stages, self.tiles.cuts, strict=True):
+                assert self.computed[stage.output] == list(range(cuts[0], cuts[-1]))
 
     def place(self, tensor: Blocked, tile: int, row: int) -> int:
         """The place of a row by the ring's geometry: among those that it has."""
@@ -149,7 +149,7 @@ def follow(tiles: RowTiles) -> None:
         memory = ring.tensors[0].geometry
         assert ring.kept < memory.batch_stride // memory.row_stride
         assert list(ring.firsts) == sorted(ring.firsts)
-    rolled = roll(tiles).tiles
+    (rolled,) = roll([tiles]).bands
     for tile in range(rolled.tiles):
         for stage in rolled.stages:
             here = stage_at(stage, at_tile(rolled, tile))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import attrs
 import numpy as np
@@ -33,14 +33,12 @@ class Invocation:
     """A function and the addresses it is called with.
 
     kernel: what the function is, unless it came without a template.
-    beside: it may run at the same time as the invocation before it.
     """
 
     symbol: str
     func: tirx.PrimFunc
     arguments: tuple[Address, ...]
     kernel: Kernel | None = None
-    beside: bool = False
 
     @property
     def tasks(self) -> int:
@@ -48,27 +46,40 @@ class Invocation:
         return tasks_of(self.func)
 
 
-Phase = tuple[Invocation, ...]
-"""Invocations that may run at the same time."""
+Run = tuple[Invocation, ...]
+"""One invocation, which tasks may share, or several that one task makes in order."""
+Phase = tuple[Run, ...]
+"""Runs that may be made at the same time."""
+
+
+def tasks_of_run(run: Run) -> int:
+    """How many tasks share it."""
+    tasks = max(invocation.tasks for invocation in run)
+    assert len(run) == 1 or tasks == 1, "tasks do not wait for each other within a run"
+    return tasks
+
+
+def side_by_side(invocations: Iterable[Invocation]) -> Phase:
+    """They may run at the same time."""
+    return tuple((invocation,) for invocation in invocations)
 
 
 @attrs.frozen(eq=False)
 class KernelCall:
-    """One step of the program: what is invoked, in order, and what it stands for."""
+    """One step of the program: what is invoked, phase by phase, and what it stands for."""
 
-    invocations: tuple[Invocation, ...]
+    phases: tuple[Phase, ...]
     record: KernelRecord
 
     @property
-    def phases(self) -> list[Phase]:
-        """The invocations in groups that may run at the same time."""
-        phases: list[Phase] = []
-        for invocation in self.invocations:
-            if invocation.beside:
-                phases[-1] += (invocation,)
-            else:
-                phases.append((invocation,))
-        return phases
+    def invocations(self) -> list[Invocation]:
+        """In an order in which they may run one after the other."""
+        return [invocation for phase in self.phases for run in phase for invocation in run]
+
+    def with_each(self, change: Callable[[Invocation], Invocation]) -> KernelCall:
+        """The step with every invocation changed."""
+        phases = (tuple(tuple(map(change, run)) for run in phase) for phase in self.phases)
+        return KernelCall(tuple(phases), self.record)
 
 
 @attrs.define(eq=False)
@@ -122,7 +133,7 @@ class LoweringContext:
 
     def call(self, kernel: Kernel, arguments: Mapping[str, Address], record: KernelRecord) -> KernelCall:
         """A step that invokes one kernel, with arguments by name."""
-        return KernelCall((self.invoke(kernel, arguments),), record)
+        return KernelCall((side_by_side([self.invoke(kernel, arguments)]),), record)
 
     def invoke(self, kernel: Kernel, arguments: Mapping[str, Address]) -> Invocation:
         """A kernel with arguments by name."""

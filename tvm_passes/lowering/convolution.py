@@ -23,7 +23,7 @@ from ..placement import Address, Blocked
 from ..stage import Stage
 from ..summation import virtual_order
 from .borders import Pixels, classes_of_pixels, one_class
-from .context import Invocation, KernelCall, LoweringContext
+from .context import Invocation, KernelCall, LoweringContext, side_by_side
 from .groups import VectorGroups, share_tables
 from .operands import epilogue_arguments, epilogue_of, output_arguments, spread_rows
 from .steps import StageStep
@@ -70,7 +70,7 @@ def lower_convolution(context: LoweringContext, step: StageStep, record: KernelR
         if (pixels := whole.among(step.pixels)) is not None
         for part in _cheapest(context, step, whole)  # so a strip has the same sums as the plane
     ]
-    return KernelCall((calls[0], *(attrs.evolve(call, beside=True) for call in calls[1:])), record)
+    return KernelCall((side_by_side(calls),), record)
 
 
 def _invocation(

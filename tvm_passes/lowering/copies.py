@@ -5,7 +5,6 @@ All are `Elementwise` workloads without an epilogue: a copy through two address 
 
 from __future__ import annotations
 
-import attrs
 import numpy as np
 
 from schedules.workload import Elementwise
@@ -15,7 +14,7 @@ from ..array import Array
 from ..compiled import KernelRecord
 from ..index_map import as_4d
 from ..placement import ZERO_BASE, Address, Blocked, Plain
-from .context import ARENA, Invocation, KernelCall, LoweringContext
+from .context import ARENA, Invocation, KernelCall, LoweringContext, side_by_side
 from .operands import lane_bases
 from .steps import FillStep, GatherStep, PackStep, RepackStep, UnpackStep
 
@@ -104,7 +103,7 @@ def lower_clear(context: LoweringContext, tensor: Blocked) -> Invocation:
 
     Who writes the tensor writes other elements, so it runs beside that kernel.
     """
-    return attrs.evolve(_zeros(context, tensor, tensor.geometry.around(tensor.halo)), beside=True)
+    return _zeros(context, tensor, tensor.geometry.around(tensor.halo))
 
 
 def lower_carry(context: LoweringContext, before: Blocked, after: Blocked, rows: range) -> Invocation:
@@ -177,7 +176,7 @@ def _copy(
     tables: dict[str, Array],
     record: KernelRecord,
 ) -> KernelCall:
-    return KernelCall((_copied(context, workload, source, target, tables),), record)
+    return KernelCall((side_by_side([_copied(context, workload, source, target, tables)]),), record)
 
 
 def _copied(

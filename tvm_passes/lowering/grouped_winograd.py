@@ -63,6 +63,10 @@ class GroupedWinogradPlan:
         """Nothing lies in the arena meanwhile."""
         return ()
 
+    def for_one_of(self, _tasks: int) -> GroupedWinogradPlan:
+        """For one task that shares it with nobody: the same."""
+        return self
+
 
 def plan_grouped_winograd(
     stage: Stage, view: ChannelView, output: Blocked, machine: MachineParameters, threads: int

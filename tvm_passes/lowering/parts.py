@@ -32,14 +32,14 @@ def _join(parts: Sequence[Part]) -> KernelCall:
     (_, whole), *others = parts
     beside = _independent([step for step, _ in parts])
     for _, call in others:
-        first, *rest = call.invocations
+        last, first = whole.phases[-1], call.phases[0]
+        meeting = (last + first,) if beside else (last, first)
         record = attrs.evolve(
             whole.record,
             macs=whole.record.macs + call.record.macs,
             bytes=whole.record.bytes + call.record.bytes,
         )
-        joined = (*whole.invocations, attrs.evolve(first, beside=first.beside or beside), *rest)
-        whole = KernelCall(joined, record)
+        whole = KernelCall((*whole.phases[:-1], *meeting, *call.phases[1:]), record)
     return whole
 
 

@@ -5,8 +5,8 @@ first <= i < last, its kernel with pointers into these memories. Running a range
 network is profiled and inspected; running all of them costs no more than the branches.
 
 With several threads, a run is handed to TVM's pool once. Each of `threads` tasks walks through all steps: it
-calls the kernels that tasks share with its number, and those of the others that fall to it. Before each it
-waits for the others, unless this step and the one before fall to the first task alone:
+calls the kernels that tasks share with its number, and makes those of the other runs that fall to it. Before
+each step it waits for the others, unless this step and the one before fall to the first task alone:
 
     launch { step 0 { for task in parallel(threads) { wait; kernel(…, task); arrive } } step 1 { … } … }
 
@@ -16,7 +16,7 @@ The memory of the barrier (`schedules/launch.py`) is the end of the arena.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import attrs
@@ -30,7 +30,7 @@ from schedules.launch import Barrier, launched
 from schedules.parallelism import share
 
 from ..placement import Address
-from .context import Invocation, KernelCall, Phase
+from .context import Invocation, KernelCall, Phase, tasks_of_run
 
 ENTRY = "main"
 
@@ -100,7 +100,7 @@ def _entry(
 
         def run(phase: Phase, before: Phase, after: Phase) -> None:
             if threads == 1:
-                for invocation in phase:
+                for invocation in chain.from_iterable(phase):
                     invoke(invocation)
                 return
             with T.parallel(0, threads) as task:
@@ -125,20 +125,20 @@ def _entry(
 
 def _is_alone(*phases: Phase) -> bool:
     """All falls to the first task; there is nothing before the program and behind it."""
-    return all(not phase or (len(phase) == 1 and phase[0].tasks == 1) for phase in phases)
+    return all(not phase or (len(phase) == 1 and tasks_of_run(phase[0]) == 1) for phase in phases)
 
 
 def _share(phase: Phase, task: Any, threads: int, invoke: Callable[..., None]) -> None:
-    """A task takes its part of the invocations that are shared, and its number of the others."""
-    whole = [invocation for invocation in phase if invocation.tasks == 1]
-    for invocation in phase:
-        if invocation.tasks > 1:
-            invoke(invocation, task)
+    """A task takes its part of the invocations that are shared, and its number of the other runs."""
+    whole = [run for run in phase if tasks_of_run(run) == 1]
+    for run in phase:
+        if tasks_of_run(run) > 1:
+            invoke(*run, task)
     for number in range(threads):
         if mine := share(number, len(whole), threads, threads - 1):
             with T.If(tirx.EQ(task, tirx.IntImm("int32", number))), T.Then():
-                for index in mine:
-                    invoke(whole[index])
+                for invocation in chain.from_iterable(whole[index] for index in mine):
+                    invoke(invocation)
 
 
 def _parameter(name: str, tensor: TensorType) -> Any:

@@ -92,13 +92,21 @@ class StageStep:
 
 @attrs.frozen(eq=False)
 class ChainStep:
-    """Run several stages together, some rows of each at a time."""
+    """Run several stages together, some rows of each at a time.
 
-    tiles: RowTiles
+    bands: one, whose strips all tasks share, or one for every task, which computes it alone.
+    """
+
+    bands: tuple[RowTiles, ...]
+
+    @property
+    def stages(self) -> tuple[StageStep, ...]:
+        """What it computes; each band has these stages with tensors of its own."""
+        return self.bands[0].stages
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
-        return tuple(dict.fromkeys(t for stage in self.tiles.stages for t in stage.tensors))
+        return tuple(dict.fromkeys(t for band in self.bands for stage in band.stages for t in stage.tensors))
 
 
 @attrs.frozen(eq=False)

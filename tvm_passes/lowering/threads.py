@@ -8,7 +8,7 @@ from schedules.machine import MachineParameters
 from schedules.parallelism import HAND_OVER_CYCLES, LAUNCH_CYCLES
 
 from ..compiled import KernelRecord
-from .context import KernelCall
+from .context import KernelCall, tasks_of_run
 
 _BYTES_PER_CYCLE = 16
 """What a core moves between its second cache and its registers, reading and writing."""
@@ -20,14 +20,15 @@ def threads_pay(calls: Sequence[KernelCall], threads: int, machine: MachineParam
     """Whether `calls`, lowered for several threads, are modelled to be faster than on one."""
     alone = [_cycles(call.record, machine) for call in calls]
     together = sum(
-        cycles / min(threads, _tasks(call)) + HAND_OVER_CYCLES
+        cycles / min(threads, _tasks(call)) + HAND_OVER_CYCLES * len(call.phases)
         for call, cycles in zip(calls, alone, strict=True)
     )
     return LAUNCH_CYCLES + together <= _WORTH * sum(alone)
 
 
 def _tasks(call: KernelCall) -> int:
-    return max(sum(i.tasks for i in phase) for phase in call.phases)
+    """How many tasks work at the same time."""
+    return max(sum(map(tasks_of_run, phase)) for phase in call.phases)
 
 
 def _cycles(record: KernelRecord, machine: MachineParameters) -> float:

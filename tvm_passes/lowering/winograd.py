@@ -26,7 +26,7 @@ from ..channel_view import BlockView, ChannelView
 from ..compiled import KernelRecord
 from ..placement import Address, Blocked, Plain
 from ..stage import Stage
-from .context import ARENA, Invocation, KernelCall, LoweringContext
+from .context import ARENA, KernelCall, LoweringContext, Phase, side_by_side
 from .operands import epilogue_arguments, epilogue_of, output_arguments, spread_rows
 from .steps import StageStep
 
@@ -53,6 +53,14 @@ class WinogradPlan:
     def scratch(self) -> tuple[Plain, ...]:
         """What lies in the arena meanwhile."""
         return self.patches, self.products
+
+    def for_one_of(self, tasks: int) -> WinogradPlan:
+        """For one task that shares it with nobody: with scratch of its own, a part of what all have."""
+        chunk = -(-self.chunk // tasks)
+        scratch = [
+            Plain(s.name, (s.shape[0] // self.chunk * chunk,), s.dtype) for s in (self.patches, self.products)
+        ]
+        return WinogradPlan(self.form, chunk, self.blocks, *scratch)
 
 
 def plan_winograd(
@@ -105,12 +113,17 @@ def _cycles(
     _, outputs, _, _ = stage.shape
     assert stage.weight is not None
     channels = stage.weight.shape[1]
-    vector_work = 2.0 * points + sum(sum(f != 0 for f in row) for row in form.patch) * form.size * 2
-    transforms = tiles * (blocks + output_blocks) * vector_work / machine.fma_ports
+    transforms = tiles * (blocks + output_blocks) * transform_cycles(form, machine)
     products = points * tiles * channels * output_blocks * lanes / (machine.lanes * machine.fma_ports)
     extra = (points - 9) * channels * outputs * _ITEM
     total: float = products + transforms
     return total + (extra / _MEMORY_BYTES_PER_CYCLE if extra > machine.l2_bytes else 0.0)
+
+
+def transform_cycles(form: Winograd, machine: MachineParameters) -> float:
+    """Of one block's patch or product."""
+    vector_work = 2.0 * form.size**2 + sum(sum(f != 0 for f in row) for row in form.patch) * form.size * 2
+    return vector_work / machine.fma_ports
 
 
 def lower_winograd(
@@ -151,23 +164,25 @@ def lower_winograd(
     source = {"x": ARENA, "xo": context.table(plan.blocks.bases()), "xp": context.table(origins)}
     target = output_arguments(context, output, order)
     target |= epilogue_arguments(context, stage.epilogue, step.operands, output, order)
-    invocations: list[Invocation] = []
+    multiplied = side_by_side(
+        context.invoke(
+            multiply,
+            {
+                **shared,
+                "x": _further(patches, point * len(plan.blocks.blocks) * plane),
+                "k": filters[point],
+                "y": _further(products, point * output.blocks * plane),
+            },
+        )
+        for point in range(points)
+    )
+    phases: list[Phase] = []
     for start in range(0, len(origins), chunk):
-        invocations.append(context.invoke(to_patches, {**_from(source, {"xp": start}), "y": patches}))
-        for point in range(points):
-            product = context.invoke(
-                multiply,
-                {
-                    **shared,
-                    "x": _further(patches, point * len(plan.blocks.blocks) * plane),
-                    "k": filters[point],
-                    "y": _further(products, point * output.blocks * plane),
-                },
-            )
-            invocations.append(attrs.evolve(product, beside=point > 0))
         per_pixel = {name: start * pixels for name in target if name == "yp" or name.endswith("_rp")}
-        invocations.append(context.invoke(to_outputs, {**_from(target, per_pixel), "x": products}))
-    return KernelCall(tuple(invocations), record)
+        transformed = context.invoke(to_patches, {**_from(source, {"xp": start}), "y": patches})
+        finished = context.invoke(to_outputs, {**_from(target, per_pixel), "x": products})
+        phases += [side_by_side([transformed]), multiplied, side_by_side([finished])]
+    return KernelCall(tuple(phases), record)
 
 
 def tile_tables(step: StageStep, form: Winograd) -> tuple[Array, Array]:

@@ -1,0 +1,71 @@
+"""What a stage's arithmetic costs in some rows of its result: modelled cycles until the last task is through.
+
+Convolutions as the templates' defaults expect of the workload of that many pixels. What has no such model
+takes as long for every pixel.
+"""
+
+from __future__ import annotations
+
+import math
+
+import attrs
+
+import schedules
+from schedules.machine import MachineParameters
+from schedules.workload import IndexedConv
+
+from .lowering.grouped_winograd import GroupedWinogradPlan
+from .lowering.steps import StageStep
+from .lowering.winograd import WinogradPlan, transform_cycles
+
+_ELEMENT_CYCLES = 4.0
+"""Loads and stores of a vector that is computed with few taps or none, and its epilogue."""
+_PRODUCT_CYCLES = 100.0
+"""To call the kernel of one of Winograd's products: all have the same tables."""
+
+
+def work_cycles(step: StageStep, rows: int, machine: MachineParameters, threads: int) -> float:
+    """Of so many rows, of one image or of several."""
+    stage, output = step.stage, step.output
+    pixels = rows * stage.shape[3]
+    if step.winograd is not None:
+        return _winograd_cycles(step, step.winograd, _tiles(step, rows), machine, threads)
+    if stage.kind == "convolution":
+        assert stage.weight is not None
+        workload = IndexedConv(stage.weight[0].size, output.blocks, output.extent.lanes, pixels)
+        return schedules.modelled_cycles(workload, machine, threads)
+    vectors = pixels * output.blocks * output.extent.lanes / machine.lanes
+    return vectors * (math.prod(stage.window.kernel) + _ELEMENT_CYCLES) / machine.fma_ports / threads
+
+
+def phases(step: StageStep, rows: int) -> int:
+    """After how many of its calls tasks that share them wait for each other."""
+    if not isinstance(step.winograd, WinogradPlan):
+        return 1
+    return 3 * -(-_tiles(step, rows) // step.winograd.chunk)
+
+
+def _tiles(step: StageStep, rows: int) -> int:
+    """Winograd's tiles that cover so many rows."""
+    assert step.winograd is not None
+    outputs = step.winograd.form.outputs
+    return -(-rows // outputs) * -(-step.stage.shape[3] // outputs)
+
+
+def _winograd_cycles(
+    step: StageStep,
+    plan: WinogradPlan | GroupedWinogradPlan,
+    tiles: int,
+    machine: MachineParameters,
+    threads: int,
+) -> float:
+    """Of so many tiles; where products are steps of their own, they are dealt out to the tasks."""
+    if isinstance(plan, GroupedWinogradPlan):
+        return schedules.modelled_cycles(attrs.evolve(plan.workload, tiles=tiles), machine, threads)
+    output, points = step.output, plan.form.size**2
+    chunks = -(-tiles // plan.chunk)
+    workload = IndexedConv(step.view.channels, output.blocks, output.extent.lanes, -(-tiles // chunks))
+    product = schedules.modelled_cycles(workload, machine) + _PRODUCT_CYCLES
+    blocks = len(plan.blocks.blocks) + output.blocks
+    transforms = tiles * blocks * transform_cycles(plan.form, machine)
+    return (chunks * points * product + transforms) / threads
