@@ -10,7 +10,7 @@ import tvm_ffi
 from tvm import s_tir, tirx
 from tvm.sym import Analyzer
 
-_ENGINES = ("convolution", "epilogue")
+_ENGINES = ("convolution", "branch", "epilogue")
 
 
 @attrs.frozen(eq=False)
@@ -24,10 +24,10 @@ class Part:
     loop: tirx.For | None
     buffers: dict[str, Any]
 
-    def versions(self) -> list[int]:
-        """Which of the buffers of `tile` it uses: in every iteration of its loop, or once."""
-        regions = [r for r in (*self.block.reads, *self.block.writes) if r.source.name == "tile"]
-        assert regions, f"{self.block.name_hint} does not touch the tile"
+    def versions(self, tile: str) -> list[int]:
+        """Which of a tile's buffers it uses: in every iteration of its loop, or once."""
+        regions = [r for r in (*self.block.reads, *self.block.writes) if r.source.name == tile]
+        assert regions, f"{self.block.name_hint} does not touch the {tile}"
         index = regions[0].region[0].min
         iterations = range(1 if self.loop is None else int(self.loop.extent))
         return [self._at(index, i) for i in iterations]
@@ -48,24 +48,27 @@ def parts(function: tirx.PrimFunc) -> list[Part]:
 def check_pipeline(function: tirx.PrimFunc, tiles: int, tile: tuple[int, ...] | None = None) -> None:
     """Assert that a function is a pipeline of two tiles or more, each in one of two buffers of shape `tile`.
 
-    Prologue: convolution(0). Body: convolution(t + 1) and epilogue(t). Epilogue: epilogue(tiles - 1).
+    Prologue: convolution(0). Body: convolution(t + 1) and epilogue(t). Epilogue: epilogue(tiles - 1). Where
+    the other branch is a convolution, too, that stands beside the first.
     """
     found = parts(function)
-    assert [part.block.name_hint for part in found] == ["convolution", "convolution", "epilogue", "epilogue"]
-    prologue, convolution, epilogue, last = found
-    assert prologue.loop is None and last.loop is None, (
-        "the first convolution or the last epilogue is in the loop"
+    names = [part.block.name_hint for part in found]
+    first = ["convolution", "branch"] if "branch" in names else ["convolution"]
+    assert names == [*first, *first, "epilogue", "epilogue"]
+    prologue, body, last = found[: len(first)], found[len(first) : -1], found[-1]
+    outside = [part.loop for part in (*prologue, last)]
+    assert outside == [None] * len(outside), "the first convolution or the last epilogue is in the loop"
+    assert all(part.loop is body[0].loop for part in body), (
+        "convolution and epilogue are in loops of their own"
     )
-    assert convolution.loop is epilogue.loop, "convolution and epilogue are in loops of their own"
-    assert (convolution.loop is None) == (tiles == 2), "one iteration is no loop, more are"
-    for part in found:
-        versions, *shape = map(int, part.buffers["tile"].shape)
+    assert (body[0].loop is None) == (tiles == 2), "one iteration is no loop, more are"
+    for number, name in enumerate(("tile", "branch_tile")[: len(first)]):
+        versions, *shape = map(int, found[0].buffers[name].shape)
         assert versions == 2 and (tile is None or tuple(shape) == tile), "no double buffer"
-    overlapped = range(tiles - 1)
-    assert prologue.versions() == [0]
-    assert convolution.versions() == [(t + 1) % 2 for t in overlapped]
-    assert epilogue.versions() == [t % 2 for t in overlapped]
-    assert last.versions() == [(tiles - 1) % 2]
+        assert prologue[number].versions(name) == [0]
+        assert body[number].versions(name) == [(t + 1) % 2 for t in range(tiles - 1)]
+        assert body[-1].versions(name) == [t % 2 for t in range(tiles - 1)]
+        assert last.versions(name) == [(tiles - 1) % 2]
 
 
 def _parts(statement: Any, loop: tirx.For | None, buffers: dict[str, Any]) -> Iterator[Part]:

@@ -39,6 +39,7 @@ class ConvAdd:
     batch: int = 1
     relu_first: bool = False
     other_is_conv: bool = False
+    other_kernel: int = 1
     offset: Offset = None
     other_offset: Offset = None
     lanes: int = 1
@@ -57,15 +58,17 @@ class ConvAdd:
     @property
     def inputs(self) -> dict[str, Array]:
         x = (self.batch, self.channels, self.height, self.width)
-        return {"x": _random(x, 0), "r": _random(self.output, 1), **self.given}
+        return {"x": random_values(x, 0), "r": random_values(self.output, 1), **self.given}
 
     @property
     def weights(self) -> dict[str, Array]:
         weight = (self.out_channels, self.channels // self.groups, self.kernel, self.kernel)
         return {
-            "conv.weight": _random(weight, 2),
-            "conv.bias": _random((self.out_channels,), 3),
-            "other.weight": _random((self.out_channels, self.out_channels, 1, 1), 4),
+            "conv.weight": random_values(weight, 2),
+            "conv.bias": random_values((self.out_channels,), 3),
+            "other.weight": random_values(
+                (self.out_channels, self.out_channels, *[self.other_kernel] * 2), 4
+            ),
         }
 
     @property
@@ -76,7 +79,16 @@ class ConvAdd:
             *(Buffer(name, "weight", value.shape) for name, value in self.weights.items()),
             *(Buffer(name, "plane", self.output) for name in ("other", "conv")),
         ]
-        other = Operator("other", "convolution", ("other",), Operand(("r",)), "other", weight="other.weight")
+        other = Operator(
+            name="other",
+            kind="convolution",
+            nodes=("other",),
+            operand=Operand(("r",)),
+            output="other",
+            kernel=(self.other_kernel, self.other_kernel),
+            padding=(self.other_kernel // 2,) * 4,
+            weight="other.weight",
+        )
         second = Operand(("other" if self.other_is_conv else "r",), _shifted(self.output, self.other_offset))
         added = PostOperation("add", operand=second)
         behind = [PostOperation("relu"), added] if self.relu_first else [added, PostOperation("relu")]
@@ -96,9 +108,8 @@ class ConvAdd:
             epilogue=(PostOperation("add_vector", vector="conv.bias"), *behind),
         )
         operators = (other, conv) if self.other_is_conv else (conv,)
-        inputs = (Port("x", "x"), Port("r", "r"))
-        outputs = (Port("y", "conv"), Port("other", operators[0].output))
-        return StagedProgram("model.onnx", inputs, outputs, tuple(buffers), operators)
+        ports = (Port("x", "x"), Port("r", "r"))
+        return StagedProgram("model.onnx", ports, (Port("y", "conv"),), tuple(buffers), operators)
 
     @property
     def _map(self) -> IndexMap | None:
@@ -108,25 +119,17 @@ class ConvAdd:
         """What is added, in float64."""
         value = self.inputs["r"].astype(np.float64)
         if self.other_is_conv:
-            value = np.einsum("nchw,oc->nohw", value, self.weights["other.weight"][:, :, 0, 0])
+            around = self.other_kernel // 2
+            value = _convolved(value, self.weights["other.weight"], self.output, padding=around)
         shifted = _shifted(self.output, self.other_offset)
         return value if shifted is None else shifted.apply([value])
 
     def convolved(self) -> Array:
         """What is added to, before any ReLU, in float64."""
-        x = (self.inputs["x"] if self._map is None else self._map.apply([self.inputs["x"]])).astype(
-            np.float64
-        )
-        x = np.pad(x, ((0, 0), (0, 0), *[(self.padding, self.padding)] * 2))
-        x = x.reshape(self.batch, self.groups, -1, *x.shape[2:])
-        kernel = self.weights["conv.weight"].reshape(self.groups, -1, *self.weights["conv.weight"].shape[1:])
-        _, _, rows, columns = self.output
-        sums = np.zeros((self.batch, self.groups, kernel.shape[1], rows, columns))
-        for i, j in np.ndindex(self.kernel, self.kernel):
-            top, left = i * self.dilation, j * self.dilation
-            read = x[..., top:, left:][..., :: self.stride, :: self.stride][..., :rows, :columns]
-            sums += np.einsum("ngchw,goc->ngohw", read, kernel[..., i, j])
-        return sums.reshape(self.output) + self.weights["conv.bias"][:, None, None]
+        x = self.inputs["x"] if self._map is None else self._map.apply([self.inputs["x"]])
+        window = {"stride": self.stride, "dilation": self.dilation, "padding": self.padding}
+        sums = _convolved(x, self.weights["conv.weight"], self.output, **window)
+        return sums + self.weights["conv.bias"][:, None, None]
 
     def exact(self) -> Array:
         """The output, in float64."""
@@ -168,6 +171,22 @@ class ConvAdd:
         return session.run(None, {"x": x, "second": self.second().astype(np.float32)})[0]
 
 
+def _convolved(
+    x: Array, weight: Array, output: Shape, stride: int = 1, dilation: int = 1, padding: int = 0
+) -> Array:
+    """A convolution in float64; groups are as many as the weights say."""
+    batch, outputs, rows, columns = output
+    groups = x.shape[1] // weight.shape[1]
+    x = np.pad(x.astype(np.float64), ((0, 0), (0, 0), (padding, padding), (padding, padding)))
+    x = x.reshape(batch, groups, weight.shape[1], *x.shape[2:])
+    weight = weight.reshape(groups, outputs // groups, *weight.shape[1:])
+    sums = np.zeros((batch, groups, outputs // groups, rows, columns))
+    for i, j in np.ndindex(*weight.shape[3:]):
+        read = x[..., i * dilation :: stride, j * dilation :: stride][..., :rows, :columns]
+        sums += np.einsum("ngchw,goc->ngohw", read, weight[..., i, j])
+    return sums.reshape(output)
+
+
 def _shifted(shape: Shape, offset: Offset) -> IndexMap | None:
     """out[n, c, h, w] = source[n, c, h + down, w + right] where that is inside, else 0."""
     if offset is None:
@@ -179,7 +198,7 @@ def _shifted(shape: Shape, offset: Offset) -> IndexMap | None:
     return IndexMap((shape,), shape, tuple((p,) if p.box.volume else () for p in pieces))
 
 
-def _random(shape: tuple[int, ...], seed: int) -> Array:
+def random_values(shape: tuple[int, ...], seed: int) -> Array:
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
 
@@ -202,6 +221,7 @@ CASES = strategies.builds(
     batch=strategies.sampled_from([1, 1, 2]),
     relu_first=strategies.booleans(),
     other_is_conv=strategies.booleans(),
+    other_kernel=strategies.sampled_from([1, 3]),
     offset=offsets(),
     other_offset=offsets(),
     lanes=strategies.sampled_from([1, 2, 4, 16]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import attrs
@@ -9,13 +10,14 @@ import numpy as np
 import onnx
 import pytest
 from hypothesis import HealthCheck, given, settings
+from onnx import TensorProto, helper, numpy_helper
 
 import shiftc
 from shiftc import zoo
 from shiftc.driver import compile_model
 from shiftc.options import CompileOptions, ModelOptions, PassOptions
 from shiftc.staged_file import read_staged
-from tests.staged.programs import CASES, ConvAdd
+from tests.staged.programs import CASES, ConvAdd, random_values
 from tvm_passes.staged.execute import execute
 
 MODELS = Path(__file__).parents[1] / "models"
@@ -38,11 +40,67 @@ def _check(model: Path, folder: Path, passes: PassOptions = DIRECT, threads: int
         assert outputs[name].tobytes() == np.asarray(expected).tobytes(), name
 
 
+SLOW = ("addressnet", "channel_shuffle3", "csc_downsample", "densenet", "dilated_conv", "temporal_shift")
+
+
 @pytest.mark.parametrize(
-    "name", ["channel_shuffle3", "csc_downsample", "mobilenet_v2", "pooling", "resnet", "shift_bn_relu_conv"]
+    "name",
+    [
+        *("mobilenet_v2", "pooling", "resnet", "shift_bn_relu_conv"),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW),
+    ],
 )
 def test_exported_models(name: str, tmp_path: Path) -> None:
     _check(MODELS / f"{name}.dynamo.onnx", tmp_path)
+
+
+def _network(nodes: list[onnx.NodeProto], weights: dict[str, np.ndarray]) -> onnx.ModelProto:
+    """Of x, and of r, which is added: [1, 12, 9, 7] each, as y is."""
+    shape = (1, 12, 9, 7)
+    inputs, output = (
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in names]
+        for names in (("x", "r"), ("y",))
+    )
+    held = [numpy_helper.from_array(values, name) for name, values in weights.items()]
+    graph = helper.make_graph(nodes, "network", inputs, output, held)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def _scaled() -> onnx.ModelProto:
+    """A product in front of the Add, which kernels round with it."""
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"], pads=[1] * 4),
+        helper.make_node("Relu", ["c"], ["m"]),
+        helper.make_node("Mul", ["m", "s"], ["p"]),
+        helper.make_node("Add", ["r", "p"], ["y"]),
+    ]
+    return _network(nodes, {"w": random_values((12, 12, 3, 3), 0), "s": random_values((12, 1, 1), 1)})
+
+
+def _depthwise() -> onnx.ModelProto:
+    nodes = [
+        helper.make_node("Conv", ["x", "w", "b"], ["c"], group=12, pads=[2] * 4, dilations=[2, 2]),
+        helper.make_node("Add", ["c", "r"], ["y"]),
+    ]
+    return _network(nodes, {"w": random_values((12, 1, 3, 3), 0), "b": random_values((12,), 1)})
+
+
+def _zeros_among_channels() -> onnx.ModelProto:
+    """Channels that read nothing, which kernels leave out."""
+    nodes = [
+        helper.make_node("Relu", ["x"], ["a"]),
+        helper.make_node("Pad", ["a", "pads"], ["p"]),
+        helper.make_node("Conv", ["p", "w"], ["c"], pads=[1] * 4),
+        helper.make_node("Add", ["c", "r"], ["y"]),
+    ]
+    pads = np.array([0, 5, 0, 0, 0, 4, 0, 0], np.int64)
+    return _network(nodes, {"pads": pads, "w": random_values((12, 21, 3, 3), 0)})
+
+
+@pytest.mark.parametrize("network", [_scaled, _depthwise, _zeros_among_channels])
+def test_small_networks(network: Callable[[], onnx.ModelProto], tmp_path: Path) -> None:
+    onnx.save(network(), tmp_path / "model.onnx")
+    _check(tmp_path / "model.onnx", tmp_path)
 
 
 def _check_case(case: ConvAdd, folder: Path) -> None:

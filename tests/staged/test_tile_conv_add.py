@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import attrs
 import numpy as np
@@ -13,17 +14,24 @@ from hypothesis import strategies as st
 from tvm import tirx
 
 import schedules
+from frontends import import_model
+from shiftc.options import PassOptions
+from shiftc.staging import stage_model
 from tests.staged.pipelined_tir import check_pipeline, parts
-from tests.staged.programs import CASES, ConvAdd
+from tests.staged.programs import CASES, ConvAdd, random_values
+from tvm_passes.index_map import as_4d
 from tvm_passes.staged.execute import execute
 from tvm_passes.staged.halo import tile_rows
-from tvm_passes.staged.program import Operand, PostOperation, StagedProgramError
+from tvm_passes.staged.program import Operand, Port, PostOperation, StagedProgram, StagedProgramError
 from tvm_passes.staged.tile import tile
 from tvm_passes.staged.tile_conv_add import TiledConvAdd, pipelined, tile_conv_add
 
 TARGET = tvm.target.Target(
     {"kind": "llvm", "mcpu": tvm.target.codegen.llvm_get_system_cpu()}  # with its multiply-add
 )
+MODELS = Path(__file__).parents[1] / "models"
+EXACT = ("add_vector", "add", "relu", "clip", "multiply_vector")
+"""Steps that the reference does not compute otherwise than kernels."""
 TOLERANCE = 1e-6
 """Largest |difference| over largest |reference|, or over 1 where that is less."""
 
@@ -33,23 +41,33 @@ def _tiled(case: ConvAdd, tiles: int) -> TiledConvAdd:
 
 
 def _run(case: ConvAdd, functions: Sequence[TiledConvAdd]) -> list[np.ndarray]:
-    """What each function, all compiled together, makes of the case's inputs; unwritten elements are NaN."""
-    module = tvm.IRModule(
-        {f"f{i}": f.function.with_attr("global_symbol", f"f{i}") for i, f in enumerate(functions)}
-    )
-    executable = tvm.compile(module, target=TARGET, tir_pipeline=schedules.PIPELINE_NAME)
-    memory = {
-        **case.inputs,
-        **case.weights,
-        "other": execute(tile(case.program), case.weights, case.inputs)["other"],
-    }
+    """What each function makes of the case's inputs."""
+    memory = {**case.inputs, **case.weights}
+    if case.other_is_conv and "other" in functions[0].buffers:
+        program = attrs.evolve(case.program, outputs=(Port("other", "other"),))
+        memory |= execute(tile(program), case.weights, case.inputs)
+    return _outputs(functions, memory, case.output)
+
+
+def _outputs(
+    functions: Sequence[TiledConvAdd], memory: Mapping[str, np.ndarray], shape: tuple[int, ...]
+) -> list[np.ndarray]:
+    """What each function, all compiled together, makes of buffers; what it does not write is NaN."""
+    named = {f"f{i}": f.function.with_attr("global_symbol", f"f{i}") for i, f in enumerate(functions)}
+    executable = tvm.compile(tvm.IRModule(named), target=TARGET, tir_pipeline=schedules.PIPELINE_NAME)
     results = []
-    for i, function in enumerate(functions):
-        arguments = [tvm.runtime.tensor(memory[name]) for name in function.buffers[:-1]]
-        y = tvm.runtime.tensor(np.full(case.output, np.nan, np.float32))
-        executable[f"f{i}"](*arguments, y)
+    for name, function in zip(named, functions, strict=True):
+        given = [memory[buffer] for buffer in function.buffers[:-1]]
+        arguments = [tvm.runtime.tensor(value.reshape(_shape_4d(value))) for value in given]
+        y = tvm.runtime.tensor(np.full(shape, np.nan, np.float32))
+        executable[name](*arguments, y)
         results.append(y.numpy())
     return results
+
+
+def _shape_4d(value: np.ndarray) -> tuple[int, ...]:
+    """Matrices are planes of one pixel, vectors are vectors."""
+    return as_4d(value.shape) if value.ndim == 2 else value.shape
 
 
 def _close(actual: np.ndarray, expected: np.ndarray) -> bool:
@@ -60,9 +78,11 @@ def _close(actual: np.ndarray, expected: np.ndarray) -> bool:
 
 
 @pytest.mark.parametrize(("height", "tiles"), [(8, 2), (8, 4), (9, 3), (7, 3), (7, 5), (11, 11), (13, 4)])
-@pytest.mark.parametrize("relu_first", [False, True])
-def test_prologue_body_epilogue_and_two_buffers(height: int, tiles: int, relu_first: bool) -> None:
-    case = ConvAdd(height=height, relu_first=relu_first, batch=2)
+@pytest.mark.parametrize(("relu_first", "other_is_conv"), [(False, False), (True, False), (False, True)])
+def test_prologue_body_epilogue_and_two_buffers(
+    height: int, tiles: int, relu_first: bool, other_is_conv: bool
+) -> None:
+    case = ConvAdd(height=height, relu_first=relu_first, other_is_conv=other_is_conv, batch=2)
     batch, channels, rows, width = case.output
     highest = max(last - first for first, last in tile_rows(rows, tiles))
     check_pipeline(pipelined(_tiled(case, tiles).function), tiles, (batch, channels, highest, width))
@@ -187,6 +207,47 @@ def test_other_activations_behind_the_add(step: PostOperation) -> None:
     assert _close(y, execute(tile(program, 4), case.weights, case.inputs)["y"])
 
 
+def test_a_branch_that_others_read_is_no_part_of_it() -> None:
+    case = ConvAdd(other_is_conv=True)
+    program = attrs.evolve(case.program, outputs=(Port("y", "conv"), Port("o", "other")))
+    conv = program.operator("conv")
+    apart, together = tile_conv_add(program, conv, 2), _tiled(case, 2)
+    assert "other" in apart.buffers and "r" not in apart.buffers
+    assert "r" in together.buffers and "other" not in together.buffers
+    assert _run(case, [apart])[0].tobytes() == _run(case, [together])[0].tobytes()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("resnet", "shift_into_residual"),
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("csc_downsample", "mobilenet_v2", "shiftvit_batch_norm", "vargnet")
+        ),
+    ],
+)
+def test_every_residual_of_exported_models(name: str) -> None:
+    """Each as a program of its own, on random operands: shifts, several tensors and groups included."""
+    path = MODELS / f"{name}.dynamo.onnx"
+    staged = stage_model(import_model(path), path.name, PassOptions(), lanes=16)
+    assert staged.program.residual
+    for operator in staged.program.residual:
+        read = [buffer for buffer in staged.program.buffers if buffer.kind != "weight"]
+        buffers = tuple(attrs.evolve(b, kind="plane" if b.name == operator.output else "input") for b in read)
+        weights = tuple(b for b in staged.program.buffers if b.kind == "weight")
+        ports = tuple(Port(b.name, b.name) for b in buffers if b.kind == "input")
+        alone = StagedProgram(
+            path.name, ports, (Port("y", operator.output),), (*buffers, *weights), (operator,)
+        )
+        inputs = {b.name: random_values(b.shape, seed) for seed, b in enumerate(buffers) if b.kind == "input"}
+        expected = execute(tile(alone, 3), staged.weights, inputs)["y"]
+        functions = [tile_conv_add(alone, operator, tiles) for tiles in (1, 3)]
+        for y in _outputs(functions, {**inputs, **staged.weights}, alone.shape(operator.output)):
+            exact = all(post.kind in EXACT for post in operator.epilogue)
+            assert y.tobytes() == expected.tobytes() if exact else _close(y, expected), operator.name
+
+
 # --- refusals --------------------------------------------------------------------------------
 
 
@@ -196,9 +257,9 @@ def test_what_cannot_be_tiled() -> None:
         tile_conv_add(case.program, case.program.operator("other"), 2)
     with pytest.raises(StagedProgramError, match="conv: cannot be cut into 0 tiles"):
         _tiled(case, 0)
-    half = [attrs.evolve(b, dtype="float16") if b.name == "r" else b for b in case.program.buffers]
     added = ConvAdd()
-    program = attrs.evolve(added.program, buffers=tuple(b for b in half if b.name != "other"))
+    half = (attrs.evolve(b, dtype="float16") if b.name == "r" else b for b in added.program.buffers)
+    program = attrs.evolve(added.program, buffers=tuple(half))
     with pytest.raises(StagedProgramError, match="conv: float16 in 'r', not float32"):
         tile_conv_add(program, program.operator("conv"), 2)
     odd = PostOperation("orchestra", operand=Operand(("r",)))

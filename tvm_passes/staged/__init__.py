@@ -1,4 +1,5 @@
 """The staged program: a network as data for a convolution and a vector engine, and its reference executor.
 
-Everything here but `collect` imports neither TVM nor ONNX.
+Nothing here imports TVM or ONNX but `collect`, which reads Relax, and `tile_conv_add` with `tir_rows`, which
+write TIR.
 """

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import attrs
+import numpy as np
 from tvm.ir import Expr, IRModule, Var
 
 from ..apply_index_map import index_map_of
 from ..array import Array
 from ..graph import Graph, Node
+from ..index_map import IndexMap
 from ..layout import Planner
 from ..lowering.context import LoweringError
 from ..lowering.steps import StageStep
@@ -94,19 +96,19 @@ class _Collector:
 
     def _stage(self, node: Node, stage: FusedStage) -> Operator:
         name = self.tensor(node.var, "plane")
-        window = stage.window
+        window, (read, weight) = stage.window, _without_zeros(stage)
         return Operator(
             name=name,
             kind=stage.kind,
             nodes=self._nodes(stage.operators),
-            operand=self._operand(stage.read),
+            operand=self._operand(read),
             output=name,
             kernel=window.kernel,
             stride=window.stride,
             padding=window.padding,
             dilation=window.dilation,
             groups=stage.groups,
-            weight=None if stage.weight is None else self._weight(f"{name}.weight", stage.weight),
+            weight=None if weight is None else self._weight(f"{name}.weight", weight),
             lanes=self._lanes.get(stage.name, 1),
             reduce=stage.reduce,
             count_include_pad=stage.count_include_pad,
@@ -164,6 +166,20 @@ class _Collector:
         """The model's nodes that variables came from, each once."""
         names = (self._node_of_var.get(origin(name), origin(name)) for name in variables)
         return tuple(dict.fromkeys(names))
+
+
+def _without_zeros(stage: FusedStage) -> tuple[Read, Array | None]:
+    """What a stage reads, and its weights; of a dense convolution, without channels that are zero."""
+    read, weight = stage.read, stage.weight
+    if weight is None or read.map is None or stage.kind != "convolution" or stage.groups > 1:
+        return read, weight
+    used = [c for c, pieces in enumerate(read.map.channels) if pieces]
+    if not used or len(used) == len(read.map.channels):
+        return read, weight
+    batch, _, rows, columns = read.map.output
+    channels = tuple(read.map.channels[c] for c in used)
+    index_map = IndexMap(read.map.sources, (batch, len(used), rows, columns), channels)
+    return attrs.evolve(read, map=index_map), np.ascontiguousarray(weight[:, used])
 
 
 def _lanes_read(mod: IRModule, lanes: int) -> dict[str, int]:

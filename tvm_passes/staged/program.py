@@ -119,9 +119,15 @@ class Operator:
 
     @property
     def split(self) -> int:
-        """How many steps of the epilogue need nothing but the operator's own value."""
+        """How many steps of the epilogue come before the part that needs a second tensor.
+
+        A product that the tensor is added to goes with the sum, which is rounded once.
+        """
         tensor_steps = (i for i, post in enumerate(self.epilogue) if post.operand is not None)
-        return next(tensor_steps, len(self.epilogue))
+        first = next(tensor_steps, len(self.epilogue))
+        if 0 < first < len(self.epilogue) and self.epilogue[first].kind in ("add", "subtract"):
+            return first - int(self.epilogue[first - 1].kind in ("multiply_scalar", "multiply_vector"))
+        return first
 
     @property
     def starts(self) -> str | None:
