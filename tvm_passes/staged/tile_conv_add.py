@@ -5,11 +5,11 @@
         epilogue:    y[n, o, row, w] = post(tile[n, o, h, w], r[n, o, row, w])
 
 with row = first(t) + h for 0 <= h < first(t + 1) - first(t), first(t) = ceil(H t / T): the tiles of
-`staged.tile`, whose heights differ by one at most, for any T from 1 to H. `pre` are the first `split` steps of
-the epilogue, `post` the others. The convolution first copies the rows that its tile needs into `window`: halo
-included, zeros where they are padding, through the operand's index map if it has one. A second tensor with an
-index map is copied likewise. Where r is the result of a convolution that nobody else reads, that is a block
-`branch` of the first stage, and r a tile.
+`staged.tile`, whose heights differ by one at most, for any T from 1 to H. `pre` are the first `split` steps
+of the epilogue, `post` the others. The convolution first copies the rows that its tile needs into `window`:
+halo included, zeros where they are padding, through the operand's index map if it has one. A second tensor
+with an index map is copied likewise. Where r is the result of a convolution that nobody else reads, that is a
+block `branch` of the first stage, and r a tile.
 
 Of the loop, TVM's InjectSoftwarePipeline (`pipelined`) makes a prologue, convolution(0); a body,
 convolution(t + 1) beside epilogue(t); an epilogue, epilogue(T - 1); and of a tile two buffers, written by
