@@ -2,7 +2,14 @@
 
 from schedules.machine import MachineParameters, UnknownMachineError, machine_of
 from schedules.pipeline import PIPELINE_NAME, register
-from schedules.registry import build, modelled_cycles, pack_weights, refusal
+from schedules.registry import (
+    build,
+    is_taken,
+    modelled_cycles,
+    pack_weights,
+    refusal,
+    sweeps_over_pixels,
+)
 from schedules.template import Decisions, Kernel, ScheduleError, Template
 
 __all__ = [
@@ -14,10 +21,12 @@ __all__ = [
     "Template",
     "UnknownMachineError",
     "build",
+    "is_taken",
     "machine_of",
     "modelled_cycles",
     "pack_weights",
     "refusal",
+    "sweeps_over_pixels",
 ]
 
 register()

@@ -72,6 +72,11 @@ def refusal(workload: Workload, target: tvm.target.Target) -> str | None:
     return None
 
 
+def is_taken(workload: Workload, machine: MachineParameters) -> bool:
+    """Whether a template takes the workload on `machine`."""
+    return any(template.applies(workload, machine) is None for template in TEMPLATES)
+
+
 def build(
     workload: Workload, target: tvm.target.Target, threads: int = 1, decisions: Decisions | None = None
 ) -> Kernel:
@@ -102,6 +107,11 @@ def modelled_cycles(
     if isinstance(workload, GroupedWinograd):
         return winograd_strip.modelled_cycles(workload, machine, threads)
     return register_tile.modelled_cycles(workload, machine, threads)
+
+
+def sweeps_over_pixels(workload: PairedConv, machine: MachineParameters, threads: int = 1) -> int:
+    """How often the analytic defaults have the kernel go over its pixels, each time for other blocks."""
+    return workload.blocks // paired_column.blocks_of_panel(workload, machine, threads)
 
 
 def weights_shape(workload: Workload) -> tuple[int, int] | None:

@@ -14,6 +14,7 @@ import schedules
 from schedules.machine import MachineParameters
 from schedules.workload import IndexedConv
 
+from .convolution_cost import convolution_cycles
 from .lowering.grouped_winograd import GroupedWinogradPlan
 from .lowering.steps import StageStep
 from .lowering.winograd import WinogradPlan, transform_cycles
@@ -31,9 +32,7 @@ def work_cycles(step: StageStep, rows: int, machine: MachineParameters, threads:
     if step.winograd is not None:
         return _winograd_cycles(step, step.winograd, _tiles(step, rows), machine, threads)
     if stage.kind == "convolution":
-        assert stage.weight is not None
-        workload = IndexedConv(stage.weight[0].size, output.blocks, output.extent.lanes, pixels)
-        return schedules.modelled_cycles(workload, machine, threads)
+        return convolution_cycles(step, rows, machine, threads)
     vectors = pixels * output.blocks * output.extent.lanes / machine.lanes
     return vectors * (math.prod(stage.window.kernel) + _ELEMENT_CYCLES) / machine.fma_ports / threads
 

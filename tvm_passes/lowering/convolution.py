@@ -31,7 +31,7 @@ from .vectors import Vectors, ways_to_cut
 
 Weights = Callable[[], Array]
 
-_WORTH_PAIRING = 0.95
+WORTH_PAIRING = 0.95
 """Share of the direct form's cycles that must not be exceeded: it is the more exact one."""
 
 
@@ -106,7 +106,7 @@ def _cheapest(context: LoweringContext, step: StageStep, pixels: Pixels) -> tupl
     pairing = _pairing(context, step, direct[0][0])
     if pairing is not None:
         paired = min((_paired(context, way, pairing) for way in direct), key=cycles)
-        if cycles(paired) < _WORTH_PAIRING * cycles(exact):
+        if cycles(paired) < WORTH_PAIRING * cycles(exact):
             return tuple(paired)
     return tuple(exact)
 
