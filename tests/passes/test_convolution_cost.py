@@ -1,0 +1,91 @@
+"""What convolutions are modelled to cost, as a whole and in strips, and what a chain costs besides."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import attrs
+import pytest
+from tvm.ir import Expr, IRModule, Var
+from tvm.relax import op
+
+import schedules
+from schedules.machine import MachineParameters
+from schedules.workload import IndexedConv, PairedConv
+from tests.passes.modules import Emit, conv, module, values
+from tests.passes.test_row_tiles import steps_of
+from tvm_passes.chain_cost import Costs
+from tvm_passes.convolution_cost import convolution_cycles
+from tvm_passes.lowering.steps import StageStep
+from tvm_passes.place import bytes_of
+
+FUSED = MachineParameters(lanes=16, vector_registers=32, fma_ports=1, load_ports=1, l2_bytes=1 << 20)
+"""Additions share the ports of multiply-adds: products are not paired."""
+PAIRING = attrs.evolve(FUSED, add_ports=1, embeds_broadcast=True)
+
+ROWS = 28
+
+
+def pointwise(inputs: int, outputs: int, groups: int = 1) -> StageStep:
+    """A convolution of a convolution's result over a plane of 28 x 28."""
+
+    def body(emit: Emit, x: Var) -> Expr:
+        y = emit(conv(x, values(inputs, 16, 1, 1)))
+        return emit(conv(y, values(outputs, inputs // groups, 1, 1), groups=groups))
+
+    return stages(module([(1, 16, ROWS, ROWS)], body))[-1]
+
+
+def stages(mod: IRModule) -> list[StageStep]:
+    return [step for step in steps_of(mod, PAIRING) if isinstance(step, StageStep)]
+
+
+def test_products_are_paired_where_that_pays() -> None:
+    step = pointwise(128, 64)
+    direct = schedules.modelled_cycles(IndexedConv(128, 4, 16, ROWS * ROWS), FUSED)
+    assert convolution_cycles(step, ROWS, FUSED, 1) == direct
+    paired = convolution_cycles(step, ROWS, PAIRING, 1)
+    assert 0.6 * direct < paired < 0.8 * direct  # two multiply-adds for every three products
+
+
+def test_groups_are_not_paired() -> None:
+    step = pointwise(128, 128, groups=2)
+    assert convolution_cycles(step, ROWS, PAIRING, 1) == convolution_cycles(step, ROWS, FUSED, 1)
+
+
+def test_strips_of_few_pixels_sweep_several_times() -> None:
+    step = pointwise(384, 128)
+    sweeps = {
+        rows: schedules.sweeps_over_pixels(PairedConv(384, 16, 8, 16, rows * ROWS), PAIRING)
+        for rows in (2, ROWS)
+    }
+    assert sweeps[ROWS] == 1 < sweeps[2]
+    whole = convolution_cycles(step, ROWS, PAIRING, 1)
+    strips = ROWS / 2 * convolution_cycles(step, 2, PAIRING, 1)
+    assert 1.05 * whole < strips < 1.15 * whole
+
+
+def test_weights_that_no_template_pairs() -> None:
+    assert schedules.is_taken(PairedConv(64, 4, 4, 16, 100), PAIRING)
+    assert not schedules.is_taken(PairedConv(64, 4, 4, 16, 100), FUSED)
+    assert not schedules.is_taken(PairedConv(4, 1, 4, 16, 100), PAIRING)
+
+
+@pytest.mark.parametrize("read_again", [False, True])
+def test_sums_are_written_over_their_operand_by_a_stage_alone(read_again: bool) -> None:
+    def body(emit: Emit, x: Var) -> tuple[Expr, ...]:
+        r = emit(conv(x, values(16, 16, 1, 1)))
+        y = emit(conv(emit(conv(r, values(32, 16, 1, 1))), values(16, 32, 1, 1)))
+        total = emit(op.add(y, r))
+        return (total, emit(conv(r, values(16, 16, 1, 1)))) if read_again else (total,)
+
+    steps = stages(module([(1, 16, ROWS, ROWS)], body))
+    costs = Costs(steps, PAIRING, 1)
+    tiles = costs.tiled(1, 3, ROWS // 2)
+    arithmetic = sum(
+        convolution_cycles(step, end - start, PAIRING, 1) + 100
+        for step, cuts in zip(tiles.stages, tiles.cuts, strict=True)
+        for start, end in pairwise(cuts)
+    )
+    further = 0 if read_again else bytes_of(steps[2].output) / 16
+    assert costs.of_chain(1, 3, (tiles,)).cycles == pytest.approx(arithmetic + further)
