@@ -72,21 +72,20 @@ class RowsEmitter:
                 first, count = (0, 1) if posts[i].per_channel else (rows.first, rows.count)
                 self._copy(operand, n, (first, 0), (count, int(copy.shape[2])), copy)
             with loops(o=outputs, h=rows.count, w=width) as (o, h, w):
-
-                def other(i: int, post: PostOperation) -> Expr | None:
-                    if post.operand is None:
-                        return None
-                    name = post.operand.tensors[0]
-                    if i in copies:
-                        return copies[i][(o, 0, 0) if post.per_channel else (o, h, w)]
-                    if name in second:
-                        return second[name][n, o, h, w]
-                    return self.buffers[name][(n, o, 0, 0) if post.per_channel else (n, o, rows.first + h, w)]
-
-                value = tile[n, o, h, w]
+                row, value = rows.first + h, tile[n, o, h, w]
                 for i, post in enumerate(posts):
-                    value = self._applied(operator, post, value, other(i, post), o)
-                T.buffer_store(self.buffers[operator.output], value, [n, o, rows.first + h, w])
+                    other = None
+                    if post.operand is not None:
+                        y, x = (0, 0) if post.per_channel else (h, w)
+                        name = post.operand.tensors[0]
+                        if i in copies:
+                            other = copies[i][o, y, x]
+                        elif name in second:
+                            other = second[name][n, o, y, x]
+                        else:
+                            other = self.buffers[name][n, o, y if post.per_channel else row, x]
+                    value = self._applied(operator, post, value, other, o)
+                T.buffer_store(self.buffers[operator.output], value, [n, o, row, w])
 
     def _sums(self, operator: Operator, window: Expr, tile: Expr, at: tuple[Expr, ...]) -> None:
         """One row of one channel: all of its sums advance together, in the order of `summation`."""
@@ -96,11 +95,8 @@ class RowsEmitter:
         channels = int(weight.shape[1])
         groups = self.program.view_shape(operator.operand)[1] // channels
         first_channel = o // (outputs // groups) * channels
-        (down, across), (below, beside), (height, breadth) = (
-            operator.stride,
-            operator.dilation,
-            operator.kernel,
-        )
+        (down, across), (below, beside) = operator.stride, operator.dilation
+        height, breadth = operator.kernel
         with loops(w=width) as w:
             start = constant(0.0) if operator.starts is None else self.buffers[operator.starts][o]
             T.buffer_store(tile, start, [n, o, h, w])
