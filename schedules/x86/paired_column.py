@@ -95,9 +95,9 @@ def blocks_of_panel(workload: PairedConv, machine: MachineParameters, threads: i
 
 
 def columns_of_chunk(workload: PairedConv, tile: int, machine: MachineParameters, threads: int) -> int:
-    """Columns whose x takes a quarter of the second cache, in equally many chunks for each thread.
+    """Columns whose x the second cache keeps while all panels sweep over them.
 
-    All of them where threads share the blocks.
+    In equally many chunks for each thread; all columns where threads share the blocks.
     """
     whole, chunks = max(1, workload.pixels // tile), _chunks(workload, tile, machine)
     if shares_columns(workload, tile, machine, threads):
@@ -112,6 +112,10 @@ def shares_columns(workload: PairedConv, tile: int, machine: MachineParameters, 
 
 
 def _chunks(workload: PairedConv, tile: int, machine: MachineParameters) -> int:
+    """x takes a quarter of the second cache, or all of it if weights only stream through: then every chunk
+    fetches them again.
+    """
     whole = max(1, workload.pixels // tile)
-    fitting = machine.l2_bytes // 4 // (tile * workload.virtual_channels * 4)
+    room = machine.l2_bytes // (4 if weights_stay(workload, machine) else 1)
+    fitting = room // (tile * workload.virtual_channels * 4)
     return -(-whole // min(max(1, fitting), LARGEST_CHUNK // tile))
