@@ -36,7 +36,7 @@ def draw(title: str, measurements: Sequence[Measurement], path: Path) -> None:
             _panel(axes, measurement)
         for axes in panels[len(measurements) :]:
             axes.set_axis_off()
-        figure.suptitle(title)
+        figure.suptitle(title, x=0.01, ha="left")
         figure.legend(*panels[0].get_legend_handles_labels(), loc="upper right", frameon=False)
         figure.supxlabel("tiles")
         figure.supylabel("µs")
@@ -50,6 +50,8 @@ def _panel(axes: Axes, measurement: Measurement) -> None:
     at = [int(count) for count in counts]
     axes.plot(at, [measurement["us"][count] for count in counts], "o-", markersize=2.5, label="measured")
     axes.plot(at, [modelled[count] for count in counts], "--", color="0.4", label=_PREDICTED)
-    axes.set(title=measurement["block"], xscale="log", ylim=(0, None))
-    axes.set_xticks(at, counts)
+    axes.set(title=measurement["block"], xscale="log")
+    axes.margins(y=0.3)
+    powers = [2**i for i in range(at[-1].bit_length())]
+    axes.set_xticks(powers, [str(power) for power in powers])
     axes.minorticks_off()
