@@ -15,6 +15,7 @@ the longest counts, with all rows that it computes, and they meet once.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import cache
 from itertools import pairwise
 
 import attrs
@@ -62,6 +63,7 @@ class Costs:
         self.machine = machine
         self.threads = threads
         spans = lifespans(steps)
+        self._cycles_of = cache(self._strip_cycles)  # chains that overlap have strips in common
         self._spans = {tensor: span for tensor, span in spans.items() if wants_a_place(tensor)}
         self._over = overwritten(steps, self._spans)
 
@@ -112,7 +114,7 @@ class Costs:
         """Of a band that so many threads share."""
         images = len(band.images)
         cycles = images * sum(
-            self._strip_cycles(step, end - start, threads)
+            self._cycles_of(step, end - start, threads)
             for step, cuts in zip(band.stages, band.cuts, strict=True)
             for start, end in pairwise(cuts)
             if end > start
@@ -131,7 +133,7 @@ class Costs:
         if not isinstance(step, StageStep):
             return 0.0
         rows = step.stage.shape[0] * step.stage.shape[2]
-        return self._strip_cycles(step, rows, self.threads) + self._traffic_cycles(step)
+        return self._cycles_of(step, rows, self.threads) + self._traffic_cycles(step)
 
     def _strip_cycles(self, step: StageStep, rows: int, threads: int) -> float:
         """Of so many rows that so many threads share."""

@@ -68,6 +68,15 @@ def test_memory_is_limited(model: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert main([*allowed, *flags], {}) == ExitStatus.MEMORY_EXCEEDED
 
 
+def test_inspect_says_how_a_chain_is_cut(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    compiled(model, tmp_path / "three", "--chain", "3", "--h-tiles", "4")
+    capsys.readouterr()
+    assert main(["inspect", str(tmp_path / "three")], {}) == 0
+    assert " chain_3x4 " in capsys.readouterr().out
+
+
 def test_bench_takes_the_flags(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", str(model), "--chain", "3", "--rounds", "2", "--json", "-"], {}) == 0
     (comparison,) = json.loads(capsys.readouterr().out)["comparisons"]
