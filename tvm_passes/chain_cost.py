@@ -141,18 +141,15 @@ class Costs:
         return _CALL_CYCLES + meetings * _MEETING_CYCLES + work_cycles(step, rows, self.machine, threads)
 
     def _traffic_cycles(self, step: StageStep, in_cache: Collection[Tensor] = ()) -> float:
-        """Of tensors that the step reads or writes, and that are larger than the second cache.
-
-        Each task moves its part of them.
-        """
+        """Of tensors that the step reads or writes, and of which a task's part exceeds its second cache."""
         large = [
             bytes_of(tensor)
             for tensor in step.tensors
             if tensor not in in_cache
             and wants_a_place(tensor)
-            and bytes_of(tensor) > _OF_L2 * self.machine.l2_bytes
+            and bytes_of(tensor) / self.threads > _OF_L2 * self.machine.l2_bytes
         ]
-        return sum(large) / _BEYOND_L2_BYTES_PER_CYCLE / self.threads
+        return sum(large) / self.threads / _BEYOND_L2_BYTES_PER_CYCLE
 
 
 def _rings_bytes(band: RowTiles) -> int:
