@@ -6,6 +6,7 @@ INSTALLED := $(VENV)/.installed
 DEMO := build/demo
 DEMO_MODEL ?= shiftresnet20
 BENCH_FLAGS ?=
+WORKERS ?= auto
 
 .PHONY: help demo test test-slow bench bench-avx2 lint format clean
 
@@ -36,10 +37,10 @@ demo: $(INSTALLED)
 	$(BIN)/shiftc bench $(DEMO)/$(DEMO_MODEL).onnx --against onnxruntime
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
 test-slow: $(INSTALLED)
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow --numprocesses $(WORKERS)
 
 # Long: `make bench BENCH_FLAGS="--resume --budget 30"` measures for half an hour and goes on the next time.
 bench: $(INSTALLED)

@@ -28,7 +28,7 @@ from .row_tiles import RowTiles
 from .tiling import Tiling
 
 _KINDS = ("convolution", "depthwise", "window_pool", "elementwise")
-_AS_FAST = 1.005
+_AS_FAST = 1.01
 """Modelled cycles, over the fewest possible, of a program that counts as equally fast."""
 _LONGEST = 8
 """Stages of a chain, unless told otherwise: longer ones hold more weights than a second cache."""

@@ -16,7 +16,8 @@ def test_a_network(tmp_path: Path) -> None:
     assert list(artifacts) == list(PROGRAMS)
     found = measure(artifacts, rounds=1)
     assert found["auto_gain"] == pytest.approx(found["off_ms"] / found["auto_ms"], rel=1e-2)
-    assert found["least_bytes"] < found["auto_bytes"] < found["off_bytes"]
+    assert found["least_bytes"] <= found["auto_bytes"] <= found["off_bytes"]
+    assert found["least_bytes"] < found["off_bytes"]
     assert found["least_memory"] == pytest.approx(found["least_bytes"] / found["off_bytes"], abs=1e-3)
     assert found["off_reread"] == found["least_reread"] == 0  # half a megabyte never leaves a second cache
     assert os.sched_getaffinity(0) == free  # whoever measures is bound only meanwhile
