@@ -26,6 +26,7 @@ from tvm_passes.lowering.vectors import Vectors
 from tvm_passes.pipeline import PipelineOptions, lower_module
 from tvm_passes.placement import Blocked, natural_positions
 from tvm_passes.tasks import tasks_of
+from tvm_passes.tiling import NO_TILING
 
 MACHINE = schedules.machine_of(HOST)
 LANES = MACHINE.lanes
@@ -109,7 +110,7 @@ def test_the_error_is_bounded() -> None:
 
 
 def test_it_is_tuned() -> None:
-    lowered = lower_module(network(), HOST, PipelineOptions())
+    lowered = lower_module(network(), HOST, PipelineOptions(tiling=NO_TILING))
     (task,) = [task for task in tasks_of(lowered) if isinstance(task.workload, GroupedWinograd)]
     assert set(task.constants) >= {"xo", "xp", "ct", "yo", "yp"}
 
