@@ -18,7 +18,6 @@ Weights stay in the caches as far as they fit. Writes `<machine>-ceiling.json` a
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import tempfile
@@ -31,12 +30,11 @@ from statistics import median
 import attrs
 import numpy as np
 
-from benchmarks.command_line import as_json, results_path
+from benchmarks.command_line import add_artifacts, artifacts_folder, as_json, parser_of_networks, results_path
 from benchmarks.first_cache import in_first_cache
-from benchmarks.markdown import percent, row, table_head, times
-from benchmarks.results_file import FOLDER, Measurement, ResultsFile, now
+from benchmarks.markdown import document, percent, row, times
+from benchmarks.results_file import Measurement, ResultsFile, now
 from schedules.eviction import eviction_of
-from shiftc import zoo
 from shiftc.artifact import write_artifact
 from shiftc.bench.compare import PAUSE_SECONDS
 from shiftc.bench.machine import this_machine
@@ -66,23 +64,12 @@ _REPEATS = 15
 
 def main(arguments: list[str] | None = None) -> int:
     """Measures the networks that the command line asks for."""
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
-    parser.add_argument("--networks", nargs="+", choices=zoo.names(), default=list(zoo.names()))
-    parser.add_argument("--batches", nargs="+", type=int, default=[1])
-    parser.add_argument("--rounds", type=int, default=21, help="turns of each program (21)")
-    parser.add_argument(
-        "--artifacts", type=Path, help="folder of compiled networks; what it has is not compiled"
-    )
-    parser.add_argument("--compile-only", action="store_true", help="only fill --artifacts")
-    parser.add_argument("--results", type=Path, default=FOLDER, help="folder of the results")
+    parser = parser_of_networks(__doc__, rounds=21)
+    add_artifacts(parser)
     chosen = parser.parse_args(arguments)
-    if chosen.compile_only and chosen.artifacts is None:
-        parser.error("--compile-only needs --artifacts")
     machine = this_machine()
     file = ResultsFile(results_path(chosen.results, machine, "host", "ceiling"), KEY)
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = chosen.artifacts or Path(temporary)
+    with artifacts_folder(parser, chosen) as folder:
         for name, batch in ((name, batch) for batch in chosen.batches for name in chosen.networks):
             artifacts = compiled(name, batch, folder / f"{name}-batch{batch}")
             if chosen.compile_only:
@@ -232,18 +219,15 @@ _COLUMNS = (
 
 def table(title: str, measurements: Iterable[Measurement]) -> str:
     """Markdown: one row a measurement, the longest networks first."""
-    lines = [
-        f"# {title}",
-        "",
+    text = [
         "One thread; milliseconds (medians). From memory: without chains, all intermediates out of all",
         "caches before each step. Off and auto: without chains, and with those that are modelled to pay. In",
         "L1: the kernels of the program without chains on intermediates of a few KiB. Ceiling and auto: how",
         "many times as fast as off, by medians and by minima. The last columns say how far off and auto are",
         "on the way from memory to the first cache, by minima.",
-        "",
-        *table_head(_COLUMNS),
     ]
-    return "\n".join([*lines, *map(_row, sorted(measurements, key=lambda m: -m["off_ms"]))]) + "\n"
+    longest_first = sorted(measurements, key=lambda m: -m["off_ms"])
+    return document(title, text, _COLUMNS, map(_row, longest_first))
 
 
 def _row(m: Measurement) -> str:

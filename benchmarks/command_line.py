@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import attrs
 
 from benchmarks.campaign import AnyCase, Campaign
 from benchmarks.results_file import FOLDER, ResultsError
+from shiftc import zoo
 from shiftc.bench.machine import Machine
 from shiftc.errors import ShiftcError
 from shiftc.options import PassOptions
@@ -23,10 +26,46 @@ def pass_options(direct: bool) -> PassOptions:
     return PassOptions(winograd=not direct, pairing=not direct)
 
 
-def parser_of(documentation: str | None) -> argparse.ArgumentParser:
-    """A parser with the flags that every campaign takes."""
+def plain_parser(documentation: str | None) -> argparse.ArgumentParser:
+    """A parser with the flag that every benchmark takes."""
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=documentation, formatter_class=raw)
+    parser.add_argument("--results", type=Path, default=FOLDER, help="folder of the results")
+    return parser
+
+
+def parser_of_networks(documentation: str | None, rounds: int) -> argparse.ArgumentParser:
+    """A parser of a benchmark whose programs of each network take turns."""
+    parser = plain_parser(documentation)
+    parser.add_argument("--networks", nargs="+", choices=zoo.names(), default=list(zoo.names()))
+    parser.add_argument("--batches", nargs="+", type=int, default=[1])
+    add_rounds(parser, rounds)
+    return parser
+
+
+def add_rounds(parser: argparse.ArgumentParser, rounds: int) -> None:
+    """How many turns each program has."""
+    parser.add_argument("--rounds", type=int, default=rounds, help=f"turns of each program ({rounds})")
+
+
+def add_artifacts(parser: argparse.ArgumentParser) -> None:
+    """Flags that separate compiling from measuring; see `artifacts_folder`."""
+    parser.add_argument("--artifacts", type=Path, help="folder of what is compiled; what it has is kept")
+    parser.add_argument("--compile-only", action="store_true", help="only fill --artifacts")
+
+
+@contextmanager
+def artifacts_folder(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> Iterator[Path]:
+    """Where to compile into: what `--artifacts` names, or a folder that is removed again."""
+    if chosen.compile_only and chosen.artifacts is None:
+        parser.error("--compile-only needs --artifacts")
+    with tempfile.TemporaryDirectory() as temporary:
+        yield chosen.artifacts or Path(temporary)
+
+
+def parser_of(documentation: str | None) -> argparse.ArgumentParser:
+    """A parser with the flags that every campaign takes."""
+    parser = plain_parser(documentation)
     parser.add_argument("--target", default="host", help="host (default) or 'llvm -mcpu=haswell'")
     parser.add_argument(
         "--against", nargs="*", default=["onnxruntime", "openvino"], choices=["onnxruntime", "openvino"]
@@ -47,7 +86,6 @@ def parser_of(documentation: str | None) -> argparse.ArgumentParser:
         help="skip what was measured in the last HOURS (24)",
     )
     parser.add_argument("--list", action="store_true", help="only print what would be measured, in order")
-    parser.add_argument("--results", type=Path, default=FOLDER, help="folder of the results")
     return parser
 
 

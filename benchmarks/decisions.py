@@ -12,7 +12,6 @@ noise. Writes one JSON file and one Markdown table per machine; results are on d
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 import time
@@ -24,9 +23,9 @@ from typing import Any
 
 from tvm.target import Target
 
-from benchmarks.command_line import as_json, results_path
+from benchmarks.command_line import as_json, plain_parser, results_path
 from benchmarks.markdown import row, table_head, times
-from benchmarks.results_file import FOLDER, Measurement, ResultsFile, now
+from benchmarks.results_file import Measurement, ResultsFile, now
 from schedules.tuning.measure import Measurer
 from schedules.tuning.process import IsolatedProcess
 from schedules.tuning.records import describe
@@ -45,8 +44,7 @@ KEY = ("kind", "workload", "threads")
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the searches that the command line asks for."""
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    parser = plain_parser(__doc__)
     parser.add_argument("--networks", nargs="+", default=list(zoo.names()), help="networks of the zoo (all)")
     parser.add_argument("--count", type=int, default=30, help="workloads (30)")
     parser.add_argument("--trials", type=int, default=96, help="candidates for each (96)")
@@ -54,7 +52,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--target", default="host", help="host (default) or 'llvm -mcpu=haswell'")
     parser.add_argument("--budget", type=float, metavar="MINUTES", help="begin no search after so long")
-    parser.add_argument("--results", type=Path, default=FOLDER, help="folder of the results")
     chosen = parser.parse_args(arguments)
 
     target, machine = parse_target(chosen.target), this_machine()

@@ -15,6 +15,11 @@ def table_head(names: Sequence[str]) -> list[str]:
     return [row(names), "|---" * len(names) + "|"]
 
 
+def document(title: str, text: Sequence[str], columns: Sequence[str], rows: Iterable[str]) -> str:
+    """A heading, what there is to say, and one table."""
+    return "\n".join([f"# {title}", "", *text, "", *table_head(columns), *rows]) + "\n"
+
+
 def times(ratio: float | None) -> str:
     """A ratio; empty where it is unknown."""
     return "" if ratio is None else f"{ratio:.2f}x"

@@ -15,7 +15,6 @@ Writes `<machine>-memory.json` and a Markdown table.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
@@ -26,9 +25,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.command_line import as_json, results_path
+from benchmarks.command_line import as_json, plain_parser, results_path
 from benchmarks.markdown import row, table_head, times
-from benchmarks.results_file import FOLDER, ResultsFile
+from benchmarks.results_file import ResultsFile
 from shiftc import zoo
 from shiftc.bench.machine import this_machine
 from shiftc.build import build_program
@@ -72,10 +71,8 @@ print(resident("VmHWM") - before)
 
 def main(arguments: list[str] | None = None) -> int:
     """Measures the networks that the command line asks for."""
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    parser = plain_parser(__doc__)
     parser.add_argument("--networks", nargs="+", choices=zoo.names(), default=list(zoo.names()))
-    parser.add_argument("--results", type=Path, default=FOLDER, help="folder of the results")
     chosen = parser.parse_args(arguments)
     machine = this_machine()
     file = ResultsFile(results_path(chosen.results, machine, "host", "memory"), ("network",))

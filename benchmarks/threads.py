@@ -13,7 +13,6 @@ as much the next minute. Writes `<machine>-threads.json` and a Markdown table.
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import tempfile
@@ -22,11 +21,10 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
-from benchmarks.command_line import as_json, results_path
-from benchmarks.markdown import row, table_head, times
-from benchmarks.results_file import FOLDER, Measurement, ResultsFile, now
+from benchmarks.command_line import add_artifacts, artifacts_folder, as_json, parser_of_networks, results_path
+from benchmarks.markdown import document, row, times
+from benchmarks.results_file import Measurement, ResultsFile, now
 from schedules.meeting import meetings
-from shiftc import zoo
 from shiftc.artifact import read_manifest
 from shiftc.bench.compare import PAUSE_SECONDS
 from shiftc.bench.machine import this_machine
@@ -45,26 +43,15 @@ _ALONE, _TOGETHER, _MEETINGS = "alone", "together", "meetings"
 
 def main(arguments: list[str] | None = None) -> int:
     """Measures the networks that the command line asks for."""
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
-    parser.add_argument("--networks", nargs="+", choices=zoo.names(), default=list(zoo.names()))
-    parser.add_argument("--batches", nargs="+", type=int, default=[1])
+    parser = parser_of_networks(__doc__, rounds=11)
     parser.add_argument("--threads", type=int, default=2, help="beside one (2)")
-    parser.add_argument("--rounds", type=int, default=11, help="turns of each program (11)")
-    parser.add_argument(
-        "--artifacts", type=Path, help="folder of compiled networks; what it has is not compiled"
-    )
-    parser.add_argument("--compile-only", action="store_true", help="only fill --artifacts")
-    parser.add_argument("--results", type=Path, default=FOLDER, help="folder of the results")
+    add_artifacts(parser)
     chosen = parser.parse_args(arguments)
-    if chosen.compile_only and chosen.artifacts is None:
-        parser.error("--compile-only needs --artifacts")
     if chosen.threads > len(os.sched_getaffinity(0)):
         parser.error(f"--threads {chosen.threads}: this process may use fewer cores")
     machine = this_machine()
     file = ResultsFile(results_path(chosen.results, machine, "host", "threads"), KEY)
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = chosen.artifacts or Path(temporary)
+    with artifacts_folder(parser, chosen) as folder:
         folder.mkdir(parents=True, exist_ok=True)
         for name, batch in ((name, batch) for batch in chosen.batches for name in chosen.networks):
             alone, together = (compiled(name, batch, threads, folder) for threads in (1, chosen.threads))
@@ -132,16 +119,13 @@ _COLUMNS = ("network", "batch", "threads", "one ms", "several ms", "gain", "of m
 
 def table(title: str, measurements: Iterable[Measurement]) -> str:
     """Markdown: one row a measurement, the longest networks first."""
-    lines = [
-        f"# {title}",
-        "",
+    text = [
         "Milliseconds of a program of one thread and of one compiled for several, in turns in one process:",
         "medians, and the ratios of medians and of minima. A program that is modelled to gain too little has",
         "one thread all the same. The last column is what tasks took to meet at a barrier in the same turns.",
-        "",
-        *table_head(_COLUMNS),
     ]
-    return "\n".join([*lines, *map(_row, sorted(measurements, key=lambda m: -m["alone_ms"]))]) + "\n"
+    longest_first = sorted(measurements, key=lambda m: -m["alone_ms"])
+    return document(title, text, _COLUMNS, map(_row, longest_first))
 
 
 def _row(m: Measurement) -> str:

@@ -12,10 +12,8 @@ and a plot: time against tiles, predicted beside measured.
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -25,13 +23,21 @@ from statistics import median
 import onnx
 
 from benchmarks.blocks import BLOCKS, KINDS, Block
-from benchmarks.command_line import as_json, results_path
-from benchmarks.markdown import row, table_head, times
-from benchmarks.results_file import FOLDER, Measurement, ResultsFile, now
+from benchmarks.command_line import (
+    add_artifacts,
+    add_rounds,
+    artifacts_folder,
+    as_json,
+    plain_parser,
+    results_path,
+)
+from benchmarks.markdown import document, row, times
+from benchmarks.results_file import Measurement, ResultsFile, now
 from benchmarks.tile_counts_plot import draw
 from schedules.machine import machine_of
 from schedules.peak import FmaLoop, fma_loop
 from shiftc.bench.machine import this_machine
+from shiftc.bench.pinning import on_one_core
 from shiftc.build import import_file
 from shiftc.driver import compile_model
 from shiftc.manifest import Manifest
@@ -55,21 +61,15 @@ _FEWEST_RUNS, _MOST_RUNS = 3, 25
 
 def main(arguments: list[str] | None = None) -> int:
     """Measures the blocks that the command line asks for."""
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    parser = plain_parser(__doc__)
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--planes", nargs="+", type=int, metavar="ROWS", help="only blocks of such inputs")
-    parser.add_argument("--rounds", type=int, default=40, help="turns of each program (40)")
-    parser.add_argument("--artifacts", type=Path, help="folder of compiled blocks; what it has is kept")
-    parser.add_argument("--compile-only", action="store_true", help="only fill --artifacts")
-    parser.add_argument("--results", type=Path, default=FOLDER, help="folder of the results")
+    add_rounds(parser, 40)
+    add_artifacts(parser)
     chosen = parser.parse_args(arguments)
-    if chosen.compile_only and chosen.artifacts is None:
-        parser.error("--compile-only needs --artifacts")
     machine = this_machine()
     file = ResultsFile(results_path(chosen.results, machine, "host", "tile-counts"), KEY)
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = chosen.artifacts or Path(temporary)
+    with artifacts_folder(parser, chosen) as folder:
         for block in BLOCKS:
             if block.kind not in chosen.kinds or (chosen.planes and block.plane not in chosen.planes):
                 continue
@@ -112,15 +112,12 @@ def measure(block: Block, artifacts: Mapping[str, Path], rounds: int) -> Measure
 
     bytes: of the workspaces; choice: stages and tiles of the chains that the compiler forms by itself.
     """
-    free = os.sched_getaffinity(0)
-    core = (max(free),)
-    sessions = {name: load(artifact, core) for name, artifact in artifacts.items()}
     loop = fma_loop(parse_target("host"))
-    try:
+    with on_one_core(threads=1):
+        core = tuple(os.sched_getaffinity(0))
+        sessions = {name: load(artifact, core) for name, artifact in artifacts.items()}
         turns = _in_turns({name: Burst(session) for name, session in sessions.items()}, rounds)
         us = 1e6 * _seconds_of_a_cycle(loop)
-    finally:
-        os.sched_setaffinity(0, free)
     modelled = modelled_cycles(artifacts[AUTO].parent / _MODEL, block.tile_counts())
     return {
         "block": str(block),
@@ -213,9 +210,7 @@ def table(title: str, measurements: Sequence[Measurement]) -> str:
     good_modelled, good_compiled, good_chained = (
         sum(over <= WITHIN for over in each) for each in (modelled, compiled, chained)
     )
-    lines = [
-        f"# {title}",
-        "",
+    text = [
         "Blocks of networks in T tiles of rows, one thread, in turns in one process; T = 1: stage by stage.",
         f"Within {WITHIN - 1:.0%} of the fastest are",
         "",
@@ -225,10 +220,8 @@ def table(title: str, measurements: Sequence[Measurement]) -> str:
         f"  {good_compiled} of {count}; its chains are given as stages x tiles.",
         "",
         "Times are minima of many bursts. The plot has time against T, predicted beside measured.",
-        "",
-        *table_head(_COLUMNS),
     ]
-    return "\n".join([*lines, *map(_row, measurements)]) + "\n"
+    return document(title, text, _COLUMNS, map(_row, measurements))
 
 
 def _row(m: Measurement) -> str:

@@ -10,7 +10,6 @@ Writes `<machine>-tiling.json` and a Markdown table.
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import tempfile
@@ -19,14 +18,14 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
-from benchmarks.command_line import as_json, results_path
-from benchmarks.markdown import row, table_head, times
-from benchmarks.results_file import FOLDER, Measurement, ResultsFile, now
+from benchmarks.command_line import as_json, parser_of_networks, results_path
+from benchmarks.markdown import document, row, times
+from benchmarks.results_file import Measurement, ResultsFile, now
 from benchmarks.threads import runnable
-from shiftc import zoo
 from shiftc.artifact import read_manifest
 from shiftc.bench.compare import PAUSE_SECONDS
 from shiftc.bench.machine import this_machine
+from shiftc.bench.pinning import on_one_core
 from shiftc.bench.turns import time_calmly
 from shiftc.driver import compile_model, write_zoo
 from shiftc.manifest import Manifest
@@ -46,12 +45,7 @@ PROGRAMS: Mapping[str, PassOptions] = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Measures the networks that the command line asks for."""
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
-    parser.add_argument("--networks", nargs="+", choices=zoo.names(), default=list(zoo.names()))
-    parser.add_argument("--batches", nargs="+", type=int, default=[1])
-    parser.add_argument("--rounds", type=int, default=11, help="turns of each program (11)")
-    parser.add_argument("--results", type=Path, default=FOLDER, help="folder of the results")
+    parser = parser_of_networks(__doc__, rounds=11)
     chosen = parser.parse_args(arguments)
     machine = this_machine()
     file = ResultsFile(results_path(chosen.results, machine, "host", "tiling"), KEY)
@@ -75,16 +69,11 @@ def compiled(name: str, batch: int, folder: Path) -> dict[str, Path]:
 
 def measure(artifacts: Mapping[str, Path], rounds: int) -> Measurement:
     """Milliseconds, and bytes of workspaces and re-read; how much faster and smaller than without chains."""
-    free = os.sched_getaffinity(0)
-    core = (max(free),)
     manifests = {program: read_manifest(artifact) for program, artifact in artifacts.items()}
-    sessions = {program: load(artifact, core) for program, artifact in artifacts.items()}
-    try:
-        turns = time_calmly(
-            {program: runnable(session) for program, session in sessions.items()}, rounds, PAUSE_SECONDS
-        )
-    finally:
-        os.sched_setaffinity(0, free)
+    with on_one_core(threads=1):
+        core = tuple(os.sched_getaffinity(0))
+        runs = {program: runnable(load(artifact, core)) for program, artifact in artifacts.items()}
+        turns = time_calmly(runs, rounds, PAUSE_SECONDS)
     off = turns["off"]
     whole = manifests["off"].arena_bytes
     result: dict[str, float] = {"off_ms": round(1e3 * median(off), 4), "off_bytes": whole}
@@ -114,17 +103,14 @@ _COLUMNS = (
 
 def table(title: str, measurements: Iterable[Measurement]) -> str:
     """Markdown: one row a measurement, the longest networks first."""
-    lines = [
-        f"# {title}",
-        "",
+    text = [
         "One thread, programs in turns in one process. Without chains: milliseconds (medians) and workspace.",
         f"With chains as modelled best, and for least memory (at most {LEAST} stages a chain): times",
         "as fast, by medians and by minima, and the workspace, also as a share of the one without. Re-read:",
         "KiB of intermediates that are fetched again after they left the second cache, by a model.",
-        "",
-        *table_head(_COLUMNS),
     ]
-    return "\n".join([*lines, *map(_row, sorted(measurements, key=lambda m: -m["off_ms"]))]) + "\n"
+    longest_first = sorted(measurements, key=lambda m: -m["off_ms"])
+    return document(title, text, _COLUMNS, map(_row, longest_first))
 
 
 def _row(m: Measurement) -> str:
