@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -18,6 +19,16 @@ settings.load_profile("shiftc")
 def threads_pay(monkeypatch: pytest.MonkeyPatch) -> None:
     """Programs have the threads that are asked for, however small they are."""
     monkeypatch.setattr("tvm_passes.lower.threads_pay", lambda *_: True)
+
+
+@pytest.fixture(autouse=True)
+def cores_as_they_were() -> Iterator[None]:
+    """A test that leaves its process on fewer cores fails: the next one would compile and run for those."""
+    before = os.sched_getaffinity(0)
+    yield
+    after = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, before)
+    assert after == before
 
 
 @pytest.fixture(scope="session", autouse=True)

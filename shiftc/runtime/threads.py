@@ -35,7 +35,8 @@ def use_threads(count: int, affinity: tuple[int, ...] = ()) -> None:
     """Makes programs started by the calling thread run on `count` threads.
 
     affinity: a core for each thread; the calling thread, which is the first, stays bound to its own until it
-              starts a program without. Then workers are bound to the cores that the calling thread may use.
+              starts a program without, or its owner moves it. Then workers are bound to the cores that the
+              calling thread may use.
 
     A program of one thread launches nothing: it never makes a pool.
     """
@@ -51,17 +52,27 @@ def use_threads(count: int, affinity: tuple[int, ...] = ()) -> None:
 
 def _share(count: int, affinity: tuple[int, ...]) -> None:
     """Use so many threads of the pool, which is made for the first program that has several."""
-    _, bound = getattr(_configured, "state", (1, ()))
-    free = _configured.free if bound else os.sched_getaffinity(0)
-    if count > 1 and not hasattr(_configured, "cores"):
+    free = _free()
+    if count > 1 and not hasattr(_configured, "size"):
         _configured.size = max(count, len(free))
-        _configured.cores = _rotated(sorted(free), next(_pools))
+        _configured.begin = next(_pools)
     if size := getattr(_configured, "size", 0):
+        _configured.cores = _rotated(sorted(free), _configured.begin)
         cores = affinity or _configured.cores
         # TVM binds one by one only if there is a core for every worker, used or not.
         _configure(count, [cores[i % len(cores)] for i in range(size)])
     _configured.free = free
     os.sched_setaffinity(0, {affinity[0]} if affinity else free)
+
+
+def _free() -> set[int]:
+    """The cores that the calling thread may use, whether or not a program bound it to one of them.
+
+    Once somebody else has moved it, what it had before it was bound is no longer what it should have.
+    """
+    now = os.sched_getaffinity(0)
+    _, bound = getattr(_configured, "state", (1, ()))
+    return _configured.free if bound and now == {bound[0]} else now
 
 
 @cache

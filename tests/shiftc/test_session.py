@@ -160,6 +160,27 @@ def test_several_threads_after_a_bound_one(
     assert afterwards == (set(cores[:1]) if bound else set(cores))
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_thread_moved_by_its_owner_stays(tiny: Any, tmp_path: Path, x: np.ndarray, threads: int) -> None:
+    """A bound program ran while the thread was on one core; since then its owner has freed it."""
+    cores = os.sched_getaffinity(0)
+    if len(cores) < 2:
+        pytest.skip("one core")
+    tiny.write(tmp_path / "1", threads=1)
+    tiny.write(tmp_path / "free", threads=threads)
+    last = max(cores)
+
+    def one_after_the_other() -> set[int]:
+        os.sched_setaffinity(0, {last})
+        shiftc.load(tmp_path / "1", (last,)).run({"x": x})
+        os.sched_setaffinity(0, cores)
+        shiftc.load(tmp_path / "free").run({"x": x})
+        return os.sched_getaffinity(0)
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(one_after_the_other).result() == cores
+
+
 @pytest.mark.parametrize(
     ("affinity", "words"), [((0, 1), "1 threads"), ((0, 0), "1 threads"), ((10_000,), "no core 10000")]
 )
