@@ -34,6 +34,7 @@ from benchmarks.command_line import add_artifacts, artifacts_folder, as_json, pa
 from benchmarks.first_cache import in_first_cache
 from benchmarks.markdown import document, percent, row, times
 from benchmarks.results_file import Measurement, ResultsFile, now
+from benchmarks.variants import distinct, first_alike
 from schedules.eviction import eviction_of
 from shiftc.artifact import write_artifact
 from shiftc.bench.compare import PAUSE_SECONDS
@@ -146,12 +147,13 @@ def measure(artifacts: Mapping[str, Path], rounds: int) -> Measurement:
         _fill(sessions[IN_L1].workspace, behind=sessions[OFF].workspace.size)
         inputs = made_up(sessions[OFF].signature.inputs, "random")
         runs = {
-            program: partial(session.stepper(inputs), 0, len(session.manifest.kernels))
-            for program, session in sessions.items()
+            program: partial(sessions[program].stepper(inputs), 0, len(sessions[program].manifest.kernels))
+            for program in distinct(artifacts)
         }
         turns = time_calmly(runs, rounds, PAUSE_SECONDS)
         natural, evicted = steps_evicted(sessions[OFF], inputs)
-    off, auto, in_l1 = (turns[program] for program in (OFF, AUTO, IN_L1))
+    alike = first_alike(artifacts)
+    off, auto, in_l1 = (turns[alike[program]] for program in (OFF, AUTO, IN_L1))
     slower = evicted - natural
     return {
         "off_ms": _ms(median(off)),

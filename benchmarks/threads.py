@@ -24,17 +24,17 @@ from statistics import median
 from benchmarks.command_line import add_artifacts, artifacts_folder, as_json, parser_of_networks, results_path
 from benchmarks.markdown import document, row, times
 from benchmarks.results_file import Measurement, ResultsFile, now
+from benchmarks.variants import runnable
 from schedules.meeting import meetings
 from shiftc.artifact import read_manifest
 from shiftc.bench.compare import PAUSE_SECONDS
 from shiftc.bench.machine import this_machine
-from shiftc.bench.turns import Runnable, time_calmly
+from shiftc.bench.turns import time_calmly
 from shiftc.driver import compile_model, write_zoo
 from shiftc.options import CompileOptions, ModelOptions, ZooOptions
-from shiftc.runtime import Session, load
+from shiftc.runtime import load
 from shiftc.runtime.threads import use_threads
 from shiftc.target import parse_target
-from shiftc.tensors import made_up
 
 KEY = ("network", "batch", "threads")
 
@@ -107,11 +107,6 @@ def measure(alone: Path, together: Path, threads: int, rounds: int) -> Measureme
         "meeting_ns": round(1e9 * median(turns[_MEETINGS]) / barriers.count),
         "time": now(),
     }
-
-
-def runnable(session: Session) -> Runnable:
-    """Runs the program on random inputs."""
-    return partial(session.run, made_up(session.signature.inputs, "random"))
 
 
 _COLUMNS = ("network", "batch", "threads", "one ms", "several ms", "gain", "of minima", "meeting ns")

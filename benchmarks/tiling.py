@@ -3,14 +3,14 @@
     python -m benchmarks.tiling                                  # every network of the zoo at batch 1
     python -m benchmarks.tiling --networks mobilenetv2 --batches 1 8
 
-The programs take turns in warm bursts in one process, on one core; beside their times stand their workspaces,
+The programs take turns in warm bursts in one process, on one core; where two are the same program it is
+measured once. Beside their times stand their workspaces,
 and what they move beyond the second cache by the model of `tvm_passes/traffic.py`.
 Writes `<machine>-tiling.json` and a Markdown table.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -21,59 +21,41 @@ from statistics import median
 from benchmarks.command_line import as_json, parser_of_networks, results_path
 from benchmarks.markdown import document, row, times
 from benchmarks.results_file import Measurement, ResultsFile, now
-from benchmarks.threads import runnable
+from benchmarks.variants import Variant, compile_variants, time_variants
 from shiftc.artifact import read_manifest
-from shiftc.bench.compare import PAUSE_SECONDS
 from shiftc.bench.machine import this_machine
-from shiftc.bench.pinning import on_one_core
-from shiftc.bench.turns import time_calmly
-from shiftc.driver import compile_model, write_zoo
 from shiftc.manifest import Manifest
-from shiftc.options import CompileOptions, ModelOptions, PassOptions, ZooOptions
-from shiftc.runtime import load
+from shiftc.options import PassOptions
 
 KEY = ("network", "batch")
 
 LEAST = 8
 """Stages of a chain of the program for least memory."""
-PROGRAMS: Mapping[str, PassOptions] = {
-    "off": PassOptions(chain=1),
-    "auto": PassOptions(),
-    "least": PassOptions(chain=LEAST),
+PROGRAMS: Mapping[str, Variant] = {
+    "off": Variant(PassOptions(chain=1)),
+    "auto": Variant(),
+    "least": Variant(PassOptions(chain=LEAST)),
 }
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Measures the networks that the command line asks for."""
-    parser = parser_of_networks(__doc__, rounds=11)
-    chosen = parser.parse_args(arguments)
+    chosen = parser_of_networks(__doc__, rounds=11).parse_args(arguments)
     machine = this_machine()
     file = ResultsFile(results_path(chosen.results, machine, "host", "tiling"), KEY)
     for name, batch in ((name, batch) for batch in chosen.batches for name in chosen.networks):
         with tempfile.TemporaryDirectory() as folder:
-            measurement = measure(compiled(name, batch, Path(folder)), chosen.rounds)
+            measurement = measure(compile_variants(name, batch, Path(folder), PROGRAMS), chosen.rounds)
         found = [{"network": name, "batch": batch, **measurement, "time": now()}]
         file.add(as_json(machine, "host"), found, partial(table, f"Chains on {machine.processor}"))
         print(f"{name}, batch {batch}: {times(measurement['auto_gain'])}", flush=True)
     return 0
 
 
-def compiled(name: str, batch: int, folder: Path) -> dict[str, Path]:
-    """The artifacts of a network, by program."""
-    model = folder / f"{name}.onnx"
-    write_zoo(ZooOptions(name, model, batch))
-    for program, passes in PROGRAMS.items():
-        compile_model(CompileOptions(ModelOptions(model), folder / program, passes))
-    return {program: folder / program for program in PROGRAMS}
-
-
 def measure(artifacts: Mapping[str, Path], rounds: int) -> Measurement:
     """Milliseconds, and bytes of workspaces and re-read; how much faster and smaller than without chains."""
     manifests = {program: read_manifest(artifact) for program, artifact in artifacts.items()}
-    with on_one_core(threads=1):
-        core = tuple(os.sched_getaffinity(0))
-        runs = {program: runnable(load(artifact, core)) for program, artifact in artifacts.items()}
-        turns = time_calmly(runs, rounds, PAUSE_SECONDS)
+    turns = time_variants(artifacts, rounds)
     off = turns["off"]
     whole = manifests["off"].arena_bytes
     result: dict[str, float] = {"off_ms": round(1e3 * median(off), 4), "off_bytes": whole}

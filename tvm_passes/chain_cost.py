@@ -3,7 +3,7 @@
 Besides what the arithmetic takes in strips and as a whole, cycles are those that tiling changes:
 
     + every call of a kernel, and rows that are carried in rings
-    + results that are not written over an operand any more
+    + results that are not written over an operand any more, whose lines would be at hand
     + weights that the tiles before have displaced from the second cache
     - tensors that no longer leave the second cache: rings instead of planes
 
@@ -32,16 +32,8 @@ from .placement import Blocked
 from .row_tiles import Ring, RowTiles, row_tiles
 from .stage_cost import phases, work_cycles
 
-_CALL_CYCLES = 100.0
-"""To call a kernel and start its loops, with tables and weights that lie in the second cache: measured 45 on
-chains that carry nothing and leave no pixel over, 100 to 150 with what strips leave of their last tiles."""
 _MEETING_CYCLES = 4.0 * HAND_OVER_CYCLES
 """What tasks lose where they meet, with what one of them waits that the other has been held up."""
-_CARRY_BYTES_PER_CYCLE = 16.0
-"""Also of results that a stage alone would write over its operand, whose lines are at hand."""
-_BEYOND_L2_BYTES_PER_CYCLE = 256.0
-"""What is not hidden behind arithmetic counts as moved at this speed. On Zen 4 nearly all is hidden where a
-third cache holds it: measured 100 and more, of tensors and of weights."""
 _OF_L2 = 0.75
 """Share of the second cache that a chain can count on."""
 _ITEM = 4
@@ -95,7 +87,7 @@ class Costs:
             cycles += _MEETING_CYCLES
         results = {step.output for step in bands[0].stages} - rolling
         elsewhere = sum(bytes_of(tensor) for tensor in results if tensor in self._over)
-        cycles += elsewhere / _CARRY_BYTES_PER_CYCLE / self.threads
+        cycles += elsewhere / self.machine.copy_bytes_per_cycle / self.threads
         cycles += sum(self._traffic_cycles(step, rolling) for step in bands[0].stages)
         return Cost(cycles, sum(map(bytes_of, planes)) + sum(map(_rings_bytes, bands)))
 
@@ -119,10 +111,10 @@ class Costs:
             for start, end in pairwise(cuts)
             if end > start
         )
-        cycles += sum(_carried_bytes(band, ring) for ring in band.rings) / _CARRY_BYTES_PER_CYCLE
+        cycles += sum(_carried_bytes(band, ring) for ring in band.rings) / self.machine.copy_bytes_per_cycle
         held = _rings_bytes(band) + sum(_weight_bytes(step) for step in band.stages)
         if held > _OF_L2 * self.machine.l2_bytes:
-            cycles += images * (band.tiles - 1) * held / _BEYOND_L2_BYTES_PER_CYCLE
+            cycles += images * (band.tiles - 1) * held / self.machine.far_bytes_per_cycle
         return cycles
 
     def _alive(self, first: int, last: int) -> list[Tensor]:
@@ -137,8 +129,8 @@ class Costs:
 
     def _strip_cycles(self, step: StageStep, rows: int, threads: int) -> float:
         """Of so many rows that so many threads share."""
-        meetings = phases(step, rows) if threads > 1 else 0
-        return _CALL_CYCLES + meetings * _MEETING_CYCLES + work_cycles(step, rows, self.machine, threads)
+        cycles = self.machine.call_cycles + work_cycles(step, rows, self.machine, threads)
+        return cycles + (phases(step, rows) * _MEETING_CYCLES if threads > 1 else 0.0)
 
     def _traffic_cycles(self, step: StageStep, in_cache: Collection[Tensor] = ()) -> float:
         """Of tensors that the step reads or writes, and of which a task's part exceeds its second cache."""
@@ -149,7 +141,7 @@ class Costs:
             and wants_a_place(tensor)
             and bytes_of(tensor) / self.threads > _OF_L2 * self.machine.l2_bytes
         ]
-        return sum(large) / self.threads / _BEYOND_L2_BYTES_PER_CYCLE
+        return sum(large) / self.threads / self.machine.far_bytes_per_cycle
 
 
 def _rings_bytes(band: RowTiles) -> int:

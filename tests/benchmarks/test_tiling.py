@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.tiling import PROGRAMS, compiled, measure, table
+from benchmarks.tiling import PROGRAMS, measure, table
+from benchmarks.variants import compile_variants
 
 
 def test_a_network(tmp_path: Path) -> None:
     free = os.sched_getaffinity(0)
-    artifacts = compiled("shiftresnet20", 1, tmp_path)
+    artifacts = compile_variants("shiftresnet20", 1, tmp_path, PROGRAMS)
     assert list(artifacts) == list(PROGRAMS)
     found = measure(artifacts, rounds=1)
     assert found["auto_gain"] == pytest.approx(found["off_ms"] / found["auto_ms"], rel=1e-2)
