@@ -83,7 +83,7 @@ def blocks_of_panel(workload: PairedConv, machine: MachineParameters, threads: i
     A column meets all blocks of a panel while its x is in the first cache. But of the last panel's weights
     the first column waits for each: the fewer columns follow, the more that counts.
     """
-    weights = workload.lanes * (HEADER + workload.virtual_channels) * 4
+    weights = weight_bytes(workload)
     columns = workload.pixels // machine.address_registers // threads
     if workload.blocks * weights * _COLUMNS_FOR_L2 <= columns * machine.l2_bytes:
         panel = max(1, machine.l2_bytes // 2 // weights)
@@ -92,6 +92,11 @@ def blocks_of_panel(workload: PairedConv, machine: MachineParameters, threads: i
     tile, _ = cheapest_column(workload, machine, threads)
     shares_blocks = workload.blocks % threads == 0 and not shares_columns(workload, tile, machine, threads)
     return largest_divisor(workload.blocks // (threads if shares_blocks else 1), max(1, panel))
+
+
+def weight_bytes(workload: PairedConv) -> int:
+    """Of one block."""
+    return 4 * workload.lanes * (HEADER + workload.virtual_channels)
 
 
 def columns_of_chunk(workload: PairedConv, tile: int, machine: MachineParameters, threads: int) -> int:

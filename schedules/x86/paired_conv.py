@@ -9,7 +9,8 @@ these x. Where it is far from what the weights are scaled to, a column's product
 input costs accuracy. Channels that do not fill a group are multiplied as they are.
 
 While a panel is computed, the weights of the next one are fetched: a first column that waits for them would
-cost more than all others, where planes are small and weights are many.
+cost more than all others, where planes are small and weights are many. Behind the last panel's lie the
+constants of the program's next step, which are fetched as well.
 
 Decisions:
     pixel_tile: pixels of a column.
@@ -23,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from tvm import tirx
 from tvm.s_tir import Schedule
 from tvm.tirx.script import builder as T
 
@@ -50,11 +52,14 @@ from schedules.x86.paired_column import (
     cheapest_column,
     columns_of_chunk,
     modelled_cycles,
+    weight_bytes,
 )
-from schedules.x86.paired_sums import Columns
+from schedules.x86.paired_sums import Ahead, Columns
 
 KIND = "paired_conv"
 _LARGEST_UNROLL = 4
+_BEYOND = 8
+"""The share of the second cache that the next step's constants may take before it begins."""
 
 
 class PairedConvTemplate:
@@ -128,6 +133,7 @@ def _emit(workload: PairedConv, decisions: Decisions, machine: MachineParameters
     count = pixels // tile
     chunks = -(-count // decisions["columns"])
     most = -(-count // chunks)
+    beyond = min(panel, machine.l2_bytes // _BEYOND // weight_bytes(workload))
 
     def whole(chunk: Expr) -> list[Columns]:
         first = chunk * count // chunks
@@ -141,13 +147,15 @@ def _emit(workload: PairedConv, decisions: Decisions, machine: MachineParameters
         parts = _parts(panels, chunks, tasks)
         with outer_loop(chunks * parts, tasks > 1) as i:
             chunk = columns_of(i // parts)
+            last = i // parts >= chunks - tasks
+            end = workload.blocks + tirx.Select(last, beyond, 0)
             for columns in chunk:
                 columns.prepare()
             first = i % parts * panels // parts
             with T.serial((i % parts + 1) * panels // parts - first) as sweep:
                 for columns in chunk:
                     first_block = (first + sweep) * panel
-                    columns.sweep(first_block, panel, decisions["unroll"], panel if panels > 1 else 0)
+                    columns.sweep(first_block, panel, decisions["unroll"], Ahead(panel, end))
 
     if chunks == 1:
         loop(1, lambda chunk: whole(chunk) + rest(chunk))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import attrs
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
@@ -16,8 +17,21 @@ from schedules.prefetch import fetch
 from schedules.workload import PairedConv
 from schedules.x86.lane_reduction import add, fill, reduce_lanes, reduce_vectors
 
+_LINES = 16
+"""Of weights, that a column fetches at once before its sums."""
+_STEPS, _ANY_STEPS = range(5, 11), 7
+"""Between two bursts of a column that fetches more. LLVM moves no load across a fetch: a loop that fetches in
+each step is slower by a twentieth."""
 _BOUNDS = 2
 """Vectors of largest values: each waits for the one before of its own."""
+
+
+@attrs.frozen
+class Ahead:
+    """While a block's weights are used, those so many `blocks` further are fetched, up to the block `end`."""
+
+    blocks: int
+    end: Expr
 
 
 class Columns:
@@ -36,15 +50,15 @@ class Columns:
         with T.serial(self.count) as column:
             self._sum_products(column)
 
-    def sweep(self, first_block: Expr, panel: int, unroll: int, fetched: int) -> None:
-        """The outputs of a panel; meanwhile the weights that lie `fetched` blocks further are fetched."""
+    def sweep(self, first_block: Expr, panel: int, unroll: int, ahead: Ahead) -> None:
+        """The outputs of a panel; meanwhile the weights of the next are fetched."""
         with T.serial(self.count) as column, T.serial(panel) as i:
             block = first_block + i
             sums = self._vectors(self.tile)
             size = self.largest[column]
             with T.If(tirx.all(size >= constant(LOWEST), size <= constant(HIGHEST))):
                 with T.Then():
-                    self._sum_paired(sums, block, column, unroll, fetched)
+                    self._sum_paired(sums, block, column, unroll, ahead)
                 with T.Else():
                     self._sum_direct(sums, block, column)
             self._store(sums, block, column)
@@ -100,25 +114,35 @@ class Columns:
         reduce_vectors(tirx.max, bounds, _BOUNDS, lanes)
         T.buffer_store(self.largest, reduce_lanes(tirx.max, bounds, 0, lanes), [column])
 
-    def _sum_paired(self, sums: Any, block: Expr, column: Expr, unroll: int, fetched: int) -> None:
+    def _sum_paired(self, sums: Any, block: Expr, column: Expr, unroll: int, ahead: Ahead) -> None:
         def start(p: int, v: Expr) -> Expr:
             return self._k(block, 0, v) + self._bias(block, v) - self.products[column * self.tile + p]
 
         self._set(sums, start)
-        groups = self.workload.virtual_channels // GROUP
-        with T.serial(groups // unroll) as step:
-            if fetched:
-                self._fetch(block + fetched, column * (groups // unroll) + step, groups // unroll)
-            for group in range(unroll):
-                self._add_group(sums, block, column, (step * unroll + group) * GROUP)
+        steps = self.workload.virtual_channels // GROUP // unroll
+        length = self._steps_of_burst(steps)
+        bursts = -(-steps // length)
+        with T.serial(bursts) as burst:
+            self._fetch(ahead, block, column * bursts + burst, bursts)
+            with T.serial(length if steps % length == 0 else tirx.min(length, steps - burst * length)) as i:
+                for group in range(unroll):
+                    channel = ((burst * length + i) * unroll + group) * GROUP
+                    self._add_group(sums, block, column, channel)
 
-    def _fetch(self, block: Expr, step: Expr, steps: int) -> None:
-        """A share of a block's weights, all of which the steps of all columns fetch."""
-        rows = HEADER + self.workload.virtual_channels
-        each = -(-rows // (steps * self.most))
-        with T.If(block < self.workload.blocks), T.Then():
+    def _steps_of_burst(self, steps: int) -> int:
+        """All of a column, unless that makes too many lines at once; else a divisor if there is one."""
+        if HEADER + self.workload.virtual_channels <= _LINES * self.most:
+            return steps
+        return next((length for length in _STEPS if steps % length == 0), _ANY_STEPS)
+
+    def _fetch(self, ahead: Ahead, block: Expr, burst: Expr, bursts: int) -> None:
+        """A share of a block's weights, all of which the bursts of all columns fetch."""
+        rows, lanes = HEADER + self.workload.virtual_channels, self.workload.lanes
+        each = -(-rows // (bursts * self.most))
+        fetched = block + ahead.blocks
+        with T.If(tirx.all(fetched < ahead.end, burst * each < rows)), T.Then():
             for row in range(each):
-                T.evaluate(fetch(self.buffers["k"], (block * rows + step * each + row) * self.workload.lanes))
+                T.evaluate(fetch(self.buffers["k"], (fetched * rows + burst * each + row) * lanes))
 
     def _add_group(self, sums: Any, block: Expr, column: Expr, channel: Expr) -> None:
         """Each term for every pixel before the next: a multiply-add waits for the one before of its pixel."""

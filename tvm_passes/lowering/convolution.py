@@ -82,10 +82,11 @@ def _invocation(
     arguments = {
         "x": view.address,
         "pt": context.table(starts),
-        "k": context.constant(schedules.pack_weights(kernel, part.weights())),
         **{name: _stored(context, table) for name, table in part.tables.items()},
         **output_arguments(context, output, order, vectors),
         **epilogue_arguments(context, stage.epilogue, step.operands, output, order, vectors),
+        # The last: while these are used, what follows them is fetched, and that is the next step's.
+        "k": context.constant(schedules.pack_weights(kernel, part.weights())),
     }
     return context.invoke(kernel, arguments)
 
