@@ -136,8 +136,13 @@ class Columns:
         return next((length for length in _STEPS if steps % length == 0), _ANY_STEPS)
 
     def _fetch(self, ahead: Ahead, block: Expr, burst: Expr, bursts: int) -> None:
-        """A share of a block's weights, all of which the bursts of all columns fetch."""
+        """A share of a block's weights, all of which the bursts of all columns fetch.
+
+        Nothing where columns are more than these vectors: the first one's wait does not count.
+        """
         rows, lanes = HEADER + self.workload.virtual_channels, self.workload.lanes
+        if rows * self.tile <= self.workload.pixels:
+            return
         each = -(-rows // (bursts * self.most))
         fetched = block + ahead.blocks
         with T.If(tirx.all(fetched < ahead.end, burst * each < rows)), T.Then():
