@@ -66,7 +66,7 @@ class PairedConvTemplate:
     """See the module's docstring. Weights: `pack_paired`."""
 
     kind = KIND
-    version = 1
+    version = 2
 
     def applies(self, workload: Workload, machine: MachineParameters) -> str | None:
         if not machine.add_ports:
