@@ -8,7 +8,6 @@ from schedules.registry import (
     modelled_cycles,
     pack_weights,
     refusal,
-    sweeps_over_pixels,
 )
 from schedules.template import Decisions, Kernel, ScheduleError, Template
 
@@ -26,7 +25,6 @@ __all__ = [
     "modelled_cycles",
     "pack_weights",
     "refusal",
-    "sweeps_over_pixels",
 ]
 
 register()

@@ -109,11 +109,6 @@ def modelled_cycles(
     return register_tile.modelled_cycles(workload, machine, threads)
 
 
-def sweeps_over_pixels(workload: PairedConv, machine: MachineParameters, threads: int = 1) -> int:
-    """How often the analytic defaults have the kernel go over its pixels, each time for other blocks."""
-    return workload.blocks // paired_column.blocks_of_panel(workload, machine, threads)
-
-
 def weights_shape(workload: Workload) -> tuple[int, int] | None:
     """Shape of the weights that `pack_weights` takes for the workload; None if it has none."""
     if isinstance(workload, IndexedConv | PairedConv):

@@ -1,11 +1,8 @@
 """What a convolution's arithmetic costs in some rows of its result, modelled: as a whole, or in strips.
 
-    cycles = direct, or paired where that is modelled to pay as for the whole result
-           + a share of the paired ones for every sweep over the pixels but the first
+    cycles = direct, or paired where that is modelled to pay for the whole result
 
-The kernel of paired products sweeps over its pixels once where they are many, and in panels of few blocks
-where they are few: then x is read from the second cache again for each panel, and the next one's weights are
-fetched. Whether products may be paired at all is not asked.
+Whether products may be paired at all is not asked.
 """
 
 from __future__ import annotations
@@ -18,18 +15,12 @@ from schedules.workload import IndexedConv, PairedConv
 from .lowering.convolution import WORTH_PAIRING
 from .lowering.steps import StageStep
 
-_SWEEPS = 0.1
-"""Share of a paired convolution's cycles that many sweeps cost: least squares over blocks of networks that as
-a whole take one sweep, in strips several."""
-
 
 def convolution_cycles(step: StageStep, rows: int, machine: MachineParameters, threads: int) -> float:
     """Of so many rows, of one image or of several, until the last of the threads is through."""
     columns, whole = step.stage.shape[3], step.stage.shape[0] * step.stage.shape[2]
     if _pays(step, whole * columns, machine, threads):
-        workload = _paired(step, rows * columns)
-        sweeps = schedules.sweeps_over_pixels(workload, machine, threads)
-        return schedules.modelled_cycles(workload, machine, threads) * (1 + _SWEEPS * (1 - 1 / sweeps))
+        return schedules.modelled_cycles(_paired(step, rows * columns), machine, threads)
     return schedules.modelled_cycles(_direct(step, rows * columns), machine, threads)
 
 

@@ -8,16 +8,14 @@ from schedules.busiest import busiest
 from schedules.machine import MachineParameters
 from schedules.paired_products import ADDITIONS, GROUP, HEADER, MULTIPLY_ADDS
 from schedules.parallelism import makespan, worth_threads
-from schedules.template import largest_divisor, tiles
+from schedules.template import tiles
 from schedules.workload import PairedConv
-from schedules.x86.register_tile import blocks_at_once, weights_stay
+from schedules.x86.register_tile import weights_stay
 
 LARGEST_CHUNK = 4096
 """Pixels: what is kept of each lies on the stack."""
 _FEWEST_COLUMNS = 8
 """Per task: a column more or less makes little difference then."""
-_COLUMNS_FOR_L2 = 64
-"""Columns that are worth waiting for as many weights as the second cache holds, fewer in proportion."""
 _STEP_OVERHEAD = 1.0
 """Cycles of a step besides loads and arithmetic: its table entries and share of the loop."""
 _COLUMN_OVERHEAD = 8.0
@@ -75,23 +73,6 @@ def modelled_cycles(workload: PairedConv, machine: MachineParameters, threads: i
 def candidate_columns(workload: PairedConv, machine: MachineParameters) -> range:
     """Pixels whose addresses stay in registers."""
     return range(1, min(workload.pixels, machine.address_registers) + 1)
-
-
-def blocks_of_panel(workload: PairedConv, machine: MachineParameters, threads: int) -> int:
-    """All that fit the second cache where columns are many; else so few that the next are fetched meanwhile.
-
-    A column meets all blocks of a panel while its x is in the first cache. But of the last panel's weights
-    the first column waits for each: the fewer columns follow, the more that counts.
-    """
-    weights = weight_bytes(workload)
-    columns = workload.pixels // machine.address_registers // threads
-    if workload.blocks * weights * _COLUMNS_FOR_L2 <= columns * machine.l2_bytes:
-        panel = max(1, machine.l2_bytes // 2 // weights)
-    else:
-        panel = blocks_at_once(workload, weights, 1, machine)
-    tile, _ = cheapest_column(workload, machine, threads)
-    shares_blocks = workload.blocks % threads == 0 and not shares_columns(workload, tile, machine, threads)
-    return largest_divisor(workload.blocks // (threads if shares_blocks else 1), max(1, panel))
 
 
 def weight_bytes(workload: PairedConv) -> int:

@@ -15,7 +15,8 @@ constants of the program's next step, which are fetched as well.
 Decisions:
     pixel_tile: pixels of a column.
     columns:    of a chunk, over which all panels sweep.
-    panel:      how many blocks share a sweep: their weights stay in the second cache.
+    panel:      how many blocks share a sweep, so that a column meets them one after the other. By default
+                one: its weights stay in the first cache, which gains more than a column's x that does.
     unroll:     groups of channels in the loop body; divides their number.
     threads:    how many share the chunks, or the blocks if chunks are few; if the work pays for it.
 """
@@ -47,7 +48,6 @@ from schedules.workload import PairedConv, Workload
 from schedules.x86.lane_reduction import outer_loop
 from schedules.x86.paired_column import (
     LARGEST_CHUNK,
-    blocks_of_panel,
     candidate_columns,
     cheapest_column,
     columns_of_chunk,
@@ -84,7 +84,7 @@ class PairedConvTemplate:
         return {
             "pixel_tile": tile,
             "columns": columns_of_chunk(workload, tile, machine, threads),
-            "panel": blocks_of_panel(workload, machine, threads),
+            "panel": 1,
             "unroll": 1,
             "threads": threads,
         }

@@ -16,14 +16,14 @@ from schedules.x86.winograd_transform import form_of
 
 _LARGEST_UNROLL = 8
 _ITEM = 4
-_FACTOR_CYCLES = 0.4
+_FACTOR_CYCLES = 0.3
 """Cycles of a transform for each factor of its matrix that is not zero, per row and column of the patch; half
 of the operations are shared."""
 _MOVE_CYCLES = 0.5
 """Cycles of a vector loaded or stored beside arithmetic."""
-_SUM_OVERHEAD = 4.0
+_SUM_OVERHEAD = 8.0
 """Cycles to start and leave the sums of one point: they come from the one before and go to the next."""
-_STREAM_BYTES = 40
+_STREAM_BYTES = 64
 """Bytes a cycle, as far as arithmetic does not hide them, that come and go beyond the first cache."""
 _FAR_BYTES = 8
 """Bytes a cycle of filters that not even the second cache holds from strip to strip."""

@@ -53,16 +53,11 @@ def test_groups_are_not_paired() -> None:
     assert convolution_cycles(step, ROWS, PAIRING, 1) == convolution_cycles(step, ROWS, FUSED, 1)
 
 
-def test_strips_of_few_pixels_sweep_several_times() -> None:
+def test_strips_cost_a_little_more() -> None:
+    """They leave more columns that are not full."""
     step = pointwise(384, 128)
-    sweeps = {
-        rows: schedules.sweeps_over_pixels(PairedConv(384, 16, 8, 16, rows * ROWS), PAIRING)
-        for rows in (2, ROWS)
-    }
-    assert sweeps[ROWS] == 1 < sweeps[2]
     whole = convolution_cycles(step, ROWS, PAIRING, 1)
-    strips = ROWS / 2 * convolution_cycles(step, 2, PAIRING, 1)
-    assert 1.05 * whole < strips < 1.15 * whole
+    assert whole < ROWS / 2 * convolution_cycles(step, 2, PAIRING, 1) < 1.15 * whole
 
 
 def test_weights_that_no_template_pairs() -> None:
