@@ -37,10 +37,15 @@ def plain_parser(documentation: str | None) -> argparse.ArgumentParser:
 def parser_of_networks(documentation: str | None, rounds: int) -> argparse.ArgumentParser:
     """A parser of a benchmark whose programs of each network take turns."""
     parser = plain_parser(documentation)
-    parser.add_argument("--networks", nargs="+", choices=zoo.names(), default=list(zoo.names()))
+    add_networks(parser)
     parser.add_argument("--batches", nargs="+", type=int, default=[1])
     add_rounds(parser, rounds)
     return parser
+
+
+def add_networks(parser: argparse.ArgumentParser) -> None:
+    """Which networks of the zoo."""
+    parser.add_argument("--networks", nargs="+", choices=zoo.names(), default=list(zoo.names()))
 
 
 def add_rounds(parser: argparse.ArgumentParser, rounds: int) -> None:

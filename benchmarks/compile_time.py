@@ -19,10 +19,9 @@ from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
-from benchmarks.command_line import as_json, plain_parser, results_path
+from benchmarks.command_line import add_networks, as_json, plain_parser, results_path
 from benchmarks.markdown import document, row
 from benchmarks.results_file import Measurement, ResultsFile, now
-from shiftc import zoo
 from shiftc.artifact import read_manifest
 from shiftc.bench.machine import this_machine
 from shiftc.driver import write_zoo
@@ -35,7 +34,7 @@ KEY = ("network", "threads")
 def main(arguments: list[str] | None = None) -> int:
     """Measures the networks that the command line asks for."""
     parser = plain_parser(__doc__)
-    parser.add_argument("--networks", nargs="+", choices=zoo.names(), default=list(zoo.names()))
+    add_networks(parser)
     parser.add_argument("--threads", type=int, default=1, help="of the programs (1)")
     chosen = parser.parse_args(arguments)
     machine = this_machine()

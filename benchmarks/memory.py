@@ -25,10 +25,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.command_line import as_json, plain_parser, results_path
+from benchmarks.command_line import add_networks, as_json, plain_parser, results_path
 from benchmarks.markdown import row, table_head, times
 from benchmarks.results_file import ResultsFile
-from shiftc import zoo
 from shiftc.bench.machine import this_machine
 from shiftc.build import build_program
 from shiftc.driver import write_zoo
@@ -72,7 +71,7 @@ print(resident("VmHWM") - before)
 def main(arguments: list[str] | None = None) -> int:
     """Measures the networks that the command line asks for."""
     parser = plain_parser(__doc__)
-    parser.add_argument("--networks", nargs="+", choices=zoo.names(), default=list(zoo.names()))
+    add_networks(parser)
     chosen = parser.parse_args(arguments)
     machine = this_machine()
     file = ResultsFile(results_path(chosen.results, machine, "host", "memory"), ("network",))

@@ -11,20 +11,14 @@ Writes `<machine>-records.json` and a Markdown table.
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Iterable, Mapping
-from functools import partial
 from pathlib import Path
 from statistics import median
 
-from benchmarks.command_line import as_json, parser_of_networks, results_path
 from benchmarks.markdown import document, row, times
-from benchmarks.results_file import Measurement, ResultsFile, now
-from benchmarks.variants import Variant, compile_variants, time_variants
+from benchmarks.results_file import Measurement
+from benchmarks.variants import Comparison, Variant, time_variants
 from shiftc.artifact import read_manifest
-from shiftc.bench.machine import this_machine
-
-KEY = ("network", "batch")
 
 _WITH, _WITHOUT = "with", "without"
 VARIANTS: Mapping[str, Variant] = {_WITHOUT: Variant(records=False), _WITH: Variant()}
@@ -32,16 +26,8 @@ VARIANTS: Mapping[str, Variant] = {_WITHOUT: Variant(records=False), _WITH: Vari
 
 def main(arguments: list[str] | None = None) -> int:
     """Measures the networks that the command line asks for."""
-    chosen = parser_of_networks(__doc__, rounds=11).parse_args(arguments)
-    machine = this_machine()
-    file = ResultsFile(results_path(chosen.results, machine, "host", "records"), KEY)
-    for name, batch in ((name, batch) for batch in chosen.batches for name in chosen.networks):
-        with tempfile.TemporaryDirectory() as folder:
-            measurement = measure(compile_variants(name, batch, Path(folder), VARIANTS), chosen.rounds)
-        found = [{"network": name, "batch": batch, **measurement, "time": now()}]
-        file.add(as_json(machine, "host"), found, partial(table, f"Tuning records on {machine.processor}"))
-        print(f"{name}, batch {batch}: {times(measurement['gain'])}", flush=True)
-    return 0
+    comparison = Comparison("records", "Tuning records", VARIANTS, measure, table, "gain")
+    return comparison.run(__doc__, arguments)
 
 
 def measure(artifacts: Mapping[str, Path], rounds: int) -> Measurement:

@@ -12,22 +12,16 @@ Writes `<machine>-tiling.json` and a Markdown table.
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Iterable, Mapping
-from functools import partial
 from pathlib import Path
 from statistics import median
 
-from benchmarks.command_line import as_json, parser_of_networks, results_path
 from benchmarks.markdown import document, row, times
-from benchmarks.results_file import Measurement, ResultsFile, now
-from benchmarks.variants import Variant, compile_variants, time_variants
+from benchmarks.results_file import Measurement
+from benchmarks.variants import Comparison, Variant, time_variants
 from shiftc.artifact import read_manifest
-from shiftc.bench.machine import this_machine
 from shiftc.manifest import Manifest
 from shiftc.options import PassOptions
-
-KEY = ("network", "batch")
 
 LEAST = 8
 """Stages of a chain of the program for least memory."""
@@ -40,16 +34,8 @@ PROGRAMS: Mapping[str, Variant] = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Measures the networks that the command line asks for."""
-    chosen = parser_of_networks(__doc__, rounds=11).parse_args(arguments)
-    machine = this_machine()
-    file = ResultsFile(results_path(chosen.results, machine, "host", "tiling"), KEY)
-    for name, batch in ((name, batch) for batch in chosen.batches for name in chosen.networks):
-        with tempfile.TemporaryDirectory() as folder:
-            measurement = measure(compile_variants(name, batch, Path(folder), PROGRAMS), chosen.rounds)
-        found = [{"network": name, "batch": batch, **measurement, "time": now()}]
-        file.add(as_json(machine, "host"), found, partial(table, f"Chains on {machine.processor}"))
-        print(f"{name}, batch {batch}: {times(measurement['auto_gain'])}", flush=True)
-    return 0
+    comparison = Comparison("tiling", "Chains", PROGRAMS, measure, table, "auto_gain")
+    return comparison.run(__doc__, arguments)
 
 
 def measure(artifacts: Mapping[str, Path], rounds: int) -> Measurement:

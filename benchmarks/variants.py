@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
 import attrs
 
+from benchmarks.command_line import as_json, parser_of_networks, results_path
+from benchmarks.markdown import times
+from benchmarks.results_file import Measurement, ResultsFile, now
 from shiftc.artifact import read_manifest
 from shiftc.bench.compare import PAUSE_SECONDS
+from shiftc.bench.machine import this_machine
 from shiftc.bench.pinning import on_one_core
 from shiftc.bench.turns import Runnable, time_calmly
 from shiftc.driver import compile_model, write_zoo
 from shiftc.options import SHIPPED_RECORDS, CompileOptions, ModelOptions, PassOptions, ZooOptions
 from shiftc.runtime import Session, load
 from shiftc.tensors import made_up
+
+KEY = ("network", "batch")
 
 
 @attrs.frozen
@@ -25,6 +32,40 @@ class Variant:
 
     passes: PassOptions = attrs.field(factory=PassOptions)
     records: bool = True
+
+
+@attrs.frozen
+class Comparison:
+    """A benchmark of variants, and what it writes.
+
+    part:    of the name of its results.
+    title:   of its table.
+    measure: what artifacts by variant, and a number of rounds, tell of a network.
+    table:   Markdown of a title and measurements.
+    gain:    the figure that is printed of each network.
+    """
+
+    part: str
+    title: str
+    variants: Mapping[str, Variant]
+    measure: Callable[[Mapping[str, Path], int], Measurement]
+    table: Callable[[str, Iterable[Measurement]], str]
+    gain: str
+
+    def run(self, documentation: str | None, arguments: list[str] | None) -> int:
+        """Measures the networks that the command line asks for."""
+        chosen = parser_of_networks(documentation, rounds=11).parse_args(arguments)
+        machine = this_machine()
+        file = ResultsFile(results_path(chosen.results, machine, "host", self.part), KEY)
+        for name, batch in ((name, batch) for batch in chosen.batches for name in chosen.networks):
+            with tempfile.TemporaryDirectory() as folder:
+                artifacts = compile_variants(name, batch, Path(folder), self.variants)
+                measurement = self.measure(artifacts, chosen.rounds)
+            found = [{"network": name, "batch": batch, **measurement, "time": now()}]
+            table = partial(self.table, f"{self.title} on {machine.processor}")
+            file.add(as_json(machine, "host"), found, table)
+            print(f"{name}, batch {batch}: {times(measurement[self.gain])}", flush=True)
+        return 0
 
 
 def compile_variants(name: str, batch: int, folder: Path, variants: Mapping[str, Variant]) -> dict[str, Path]:

@@ -42,6 +42,7 @@ class Columns:
     ) -> None:
         self.workload, self.buffers = workload, buffers
         self.first, self.count, self.most, self.tile = first, count, most, tile
+        self.rows = HEADER + workload.virtual_channels  # of a block's weights
         self.products = T.sblock_alloc_buffer((most * tile,), "float32", scope="local")
         self.largest = T.sblock_alloc_buffer((most,), "float32", scope="local")
 
@@ -75,8 +76,7 @@ class Columns:
         ]
 
     def _k(self, block: Expr, row: Expr, v: Expr) -> Expr:
-        rows = HEADER + self.workload.virtual_channels
-        return self.buffers["k"][(block * rows + row) * self.workload.lanes + v]
+        return self.buffers["k"][(block * self.rows + row) * self.workload.lanes + v]
 
     def _bias(self, block: Expr, v: Expr) -> Expr:
         """What sums start from, in the scale of the weights."""
@@ -131,7 +131,7 @@ class Columns:
 
     def _steps_of_burst(self, steps: int) -> int:
         """All of a column, unless that makes too many lines at once; else a divisor if there is one."""
-        if HEADER + self.workload.virtual_channels <= _LINES * self.most:
+        if self.rows <= _LINES * self.most:
             return steps
         return next((length for length in _STEPS if steps % length == 0), _ANY_STEPS)
 
@@ -140,7 +140,7 @@ class Columns:
 
         Nothing where columns are more than these vectors: the first one's wait does not count.
         """
-        rows, lanes = HEADER + self.workload.virtual_channels, self.workload.lanes
+        rows, lanes = self.rows, self.workload.lanes
         if rows * self.tile <= self.workload.pixels:
             return
         each = -(-rows // (bursts * self.most))
