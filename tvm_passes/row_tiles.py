@@ -109,7 +109,8 @@ def ring_groups(
         if tensor in rolling
     ]:
         rolling.difference_update(mixed)
-    together = {tensor: [tensor] for tensor in rolling}
+    # Places are given in this order: that of the stages, not a set's, which no two compilations share.
+    together = {step.output: [step.output] for step in stages if step.output in rolling}
     for r in reads:
         if r.view.tensors[0] in rolling:
             members = list({id(t): t for tensor in r.view.tensors for t in together[tensor]}.values())

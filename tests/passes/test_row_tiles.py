@@ -149,6 +149,9 @@ def follow(tiles: RowTiles) -> None:
         memory = ring.tensors[0].geometry
         assert ring.kept < memory.batch_stride // memory.row_stride
         assert list(ring.firsts) == sorted(ring.firsts)
+    stage_of = {stage.output: number for number, stage in enumerate(tiles.stages)}
+    firsts = [stage_of[ring.tensors[0]] for ring in tiles.rings]
+    assert firsts == sorted(firsts)  # whatever order sets have: compiling again gives the same program
     (rolled,) = roll([tiles]).bands
     for tile in range(rolled.tiles):
         for stage in rolled.stages:
