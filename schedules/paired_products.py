@@ -92,6 +92,18 @@ def pair_channels(offsets: Integers, lanes: int) -> Pairing | None:
     return Pairing(order, np.stack([first_lines, second_lines], axis=1), np.stack(signs_of))
 
 
+def whole_lines(offsets: Integers, lanes: int) -> int | None:
+    """The elements of a line, `lanes` at most and four at least, where a line holds nothing but channels.
+
+    None if there are no such lines. What lies beside a patch of an image may be out of bounds.
+    """
+    for width in (lanes >> halvings for halvings in range(lanes.bit_length() - 2)):
+        _, counts = np.unique(np.unique(offsets) // width, return_counts=True)
+        if (counts == width).all():
+            return width
+    return None
+
+
 def _lines(offsets: Integers, lanes: int) -> tuple[Integers, Integers]:
     """The distinct lines, and the channel in every lane of them, -1 for none: [lines], [lines, lanes].
 

@@ -98,8 +98,10 @@ class IndexedConv:
 class PairedConv:
     """An `IndexedConv` of one table whose products are paired, see `schedules/paired_products.py`.
 
-    lines: pairs of vectors of x that hold all paired channels: per pixel p the paired channels' own products
-           are the lanes of `x[line[i, 0] + pt[p] + v] * x[line[i, 1] + pt[p] + v] * sign[i, v]`, i < `lines`.
+    lines:      pairs of vectors of x that hold all paired channels: per pixel p the paired channels' own
+                products are `x[line[i, 0] + pt[p] + v] * x[line[i, 1] + pt[p] + v] * sign[i, v]`,
+                i < `lines`, v < `line_lanes`.
+    line_lanes: of these vectors: narrower ones than the output's where x is planar.
     """
 
     virtual_channels: int
@@ -109,6 +111,7 @@ class PairedConv:
     pixels: int
     epilogue: Epilogue = ()
     dtype: str = "float32"
+    line_lanes: int = attrs.field(default=attrs.Factory(lambda self: self.lanes, takes_self=True))
 
 
 @attrs.frozen

@@ -109,7 +109,7 @@ class PairedConvTemplate:
             "ct": ("int32", channels),
             "pt": ("int32", pixels),
             "line": ("int32", workload.lines * 2),
-            "sign": ("float32", workload.lines * lanes),
+            "sign": ("float32", workload.lines * workload.line_lanes),
             "k": ("float32", blocks * (HEADER + channels) * lanes),
             "yo": ("int32", blocks),
             "yp": ("int32", pixels),

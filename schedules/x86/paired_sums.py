@@ -91,9 +91,11 @@ class Columns:
 
     def _sum_products(self, column: Expr) -> None:
         """What the pairs of x add up to, for each pixel of a column; and the largest x among them."""
-        lanes, buffers = self.workload.lanes, self.buffers
-        sums, bounds = self._vectors(self.tile), self._vectors(_BOUNDS)
-        self._set(sums, lambda p, v: constant(0.0))
+        lanes, buffers = self.workload.line_lanes, self.buffers
+        sums, bounds = (
+            T.sblock_alloc_buffer((count, lanes), "float32", scope="local") for count in (self.tile, _BOUNDS)
+        )
+        fill(sums, self.tile, lanes)
         fill(bounds, _BOUNDS, lanes)
         with T.serial(self.workload.lines) as line:
             for p in range(self.tile):

@@ -94,13 +94,49 @@ def test_channels_from_several_tensors() -> None:
     assert paired(check_compiled(module([(1, 8, 14, 14)], body), 5e-6))
 
 
-def test_a_planar_input_is_summed_directly() -> None:
-    """It is an image more often than not, in whatever units."""
+def from_image(shape: tuple[int, ...], kernel: int, stride: int, padding: int = 0):
+    """A convolution of an input where it lies."""
 
     def body(emit, x):
-        return emit(conv(x, weight(64, 64, 1, 1)))
+        window = relax.const(weight(80, shape[1], kernel, kernel))
+        return emit(relax.op.nn.relu(emit(relax.op.nn.conv2d(x, window, strides=stride, padding=padding))))
 
-    assert not paired(check_compiled(module([(1, 64, 14, 14)], body), 5e-6))
+    return module([shape], body)
+
+
+@pytest.mark.parametrize(
+    ("shape", "kernel", "stride"),
+    [((1, 3, 32, 48), 4, 4), ((2, 3, 20, 20), 4, 2), ((1, 1, 65, 64), 8, 8), ((1, 3, 48, 32), 16, 16)],
+)
+def test_patches_of_an_image(shape: tuple[int, ...], kernel: int, stride: int) -> None:
+    """Their rows are lines: of four, eight or sixteen pixels."""
+    mod = from_image(shape, kernel, stride)
+    assert paired(check_compiled(mod, 5e-6))
+    assert paired(check_compiled(mod, 5e-6, threads=2))
+
+
+@pytest.mark.parametrize(
+    ("shape", "kernel", "padding"),
+    [((1, 64, 14, 14), 1, 0), ((1, 3, 32, 32), 7, 0), ((1, 3, 32, 32), 8, 2), ((1, 3, 32, 30), 4, 0)],
+)
+def test_beside_a_patch_nothing_is_read(shape: tuple[int, ...], kernel: int, padding: int) -> None:
+    """Where rows of patches are not whole lines, what lies beside the last one is not the input's."""
+    assert not paired(check_compiled(from_image(shape, kernel, max(1, kernel // 2), padding), 5e-6))
+
+
+@pytest.mark.parametrize("scale", [1 / 255, 1.0, 255.0])
+def test_images_in_other_units(scale: float) -> None:
+    """Darker and brighter parts: columns of both kinds of sums."""
+    mod = from_image((1, 3, 64, 64), 4, 4)
+    program = compiled(mod)
+    assert paired(program)
+    image = np.random.default_rng(3).random((1, 3, 64, 64), np.float32) * np.float32(scale)
+    image[..., :20, :] = 0.0
+    image[..., 40:, :] *= 1e-3
+    expected = run_with_tvm(mod, [image])
+    for got, want in zip(execute(program, [image], [image], outputs=expected), expected, strict=True):
+        size = np.abs(want).max()
+        np.testing.assert_allclose(got / size, want / size, rtol=0, atol=1e-5)
 
 
 def test_several_tasks_give_the_same() -> None:

@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schedules.paired_products import GROUP, HEADER, PAIRS, Pairing, pack_paired, pair_channels, weight_scale
+from schedules.paired_products import (
+    GROUP,
+    HEADER,
+    PAIRS,
+    Pairing,
+    pack_paired,
+    pair_channels,
+    weight_scale,
+    whole_lines,
+)
 
 LANES = 16
 
@@ -63,6 +72,31 @@ def test_any_offsets(offsets: list[int]) -> None:
 )
 def test_channels_without_partners_are_refused(offsets: np.ndarray) -> None:
     assert pair_channels(offsets, LANES) is None
+
+
+@pytest.mark.parametrize(
+    ("width", "columns", "lanes"),
+    [
+        (4, 32, 4),
+        (8, 32, 8),
+        (12, 32, 4),
+        (16, 32, 16),
+        (32, 64, 16),
+        (4, 30, None),
+        (7, 32, None),
+        (2, 32, None),
+    ],
+)
+def test_whole_lines_of_patches(width: int, columns: int, lanes: int | None) -> None:
+    """Three rows of a patch in planes of so many columns."""
+    offsets = np.add.outer(np.arange(3) * columns, np.arange(width)).ravel()
+    assert whole_lines(offsets, LANES) == lanes
+    if lanes is not None:
+        pairing = pair_channels(offsets, lanes)
+        assert pairing is not None
+        check(offsets, pairing)
+        read = np.add.outer(pairing.lines.ravel(), np.arange(lanes)).ravel()
+        assert set(read) <= set(offsets)
 
 
 def test_the_weights_come_to_the_magnitude_of_the_inputs() -> None:

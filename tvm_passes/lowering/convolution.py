@@ -13,7 +13,7 @@ import attrs
 import numpy as np
 
 import schedules
-from schedules.paired_products import Pairing, pair_channels
+from schedules.paired_products import Pairing, pair_channels, whole_lines
 from schedules.workload import IndexedConv, PairedConv
 
 from ..array import Array
@@ -129,12 +129,21 @@ def _part(step: StageStep, pixels: Pixels, vectors: Vectors) -> Part:
 
 def _pairing(context: LoweringContext, step: StageStep, part: Part) -> Pairing | None:
     """Which virtual channels are multiplied in pairs; None where that cannot be or is not allowed."""
-    lanes = step.view.extent.lanes
-    if not context.forms.pairing or step.stage.groups > 1 or lanes == 1:
+    if not context.forms.pairing or step.stage.groups > 1:
         return None
-    if schedules.refusal(_paired_workload(part, lines=1), context.target) is not None:
+    if schedules.refusal(_paired_workload(part), context.target) is not None:
         return None
-    return pair_channels(part.tables["ct"][0], lanes)
+    (offsets,) = part.tables["ct"]
+    lanes = line_lanes(step, part.workload.lanes)
+    return None if lanes is None else pair_channels(offsets, lanes)
+
+
+def line_lanes(step: StageStep, lanes: int) -> int | None:
+    """Elements of a line of x, for vectors of `lanes`; None where lines would hold what must not be read."""
+    view = step.view
+    if not view.tensors[0].is_callers:
+        return view.extent.lanes
+    return whole_lines(np.add.outer(view.bases(), view.tap_offsets(step.stage.window)), lanes)
 
 
 def _paired(context: LoweringContext, parts: Sequence[Part], pairing: Pairing) -> list[Part]:
@@ -145,8 +154,10 @@ def _paired(context: LoweringContext, parts: Sequence[Part], pairing: Pairing) -
     return [_in_pairs(context, _reordered(part, pairing.order), pairing) for part in parts]
 
 
-def _paired_workload(part: Part, lines: int) -> PairedConv:
+def _paired_workload(part: Part, pairing: Pairing | None = None) -> PairedConv:
+    """Without a pairing, what any has in common."""
     direct = part.workload
+    lines, line_lanes = (1, direct.lanes) if pairing is None else pairing.signs.shape
     return PairedConv(
         virtual_channels=direct.virtual_channels,
         lines=lines,
@@ -154,11 +165,12 @@ def _paired_workload(part: Part, lines: int) -> PairedConv:
         lanes=direct.lanes,
         pixels=direct.pixels,
         epilogue=direct.epilogue,
+        line_lanes=line_lanes,
     )
 
 
 def _in_pairs(context: LoweringContext, part: Part, pairing: Pairing) -> Part:
-    workload = _paired_workload(part, len(pairing.lines))
+    workload = _paired_workload(part, pairing)
     if schedules.refusal(workload, context.target) is not None:
         return part
     return attrs.evolve(
