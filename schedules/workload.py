@@ -102,6 +102,8 @@ class PairedConv:
                 products are `x[line[i, 0] + pt[p] + v] * x[line[i, 1] + pt[p] + v] * sign[i, v]`,
                 i < `lines`, v < `line_lanes`.
     line_lanes: of these vectors: narrower ones than the output's where x is planar.
+    run, step:  `pt[p] = pt[p - 1] + step` unless p is a multiple of `run`, which divides `pixels`: usually
+                a row of them. Part of the workload because distances that the code knows take no registers.
     """
 
     virtual_channels: int
@@ -112,6 +114,12 @@ class PairedConv:
     epilogue: Epilogue = ()
     dtype: str = "float32"
     line_lanes: int = attrs.field(default=attrs.Factory(lambda self: self.lanes, takes_self=True))
+    run: int = 1
+    step: int = 0
+
+    def in_runs(self, tile: int) -> bool:
+        """Whether columns of `tile` pixels, counted from either end, lie within a run each."""
+        return self.run == self.pixels or self.run % tile == 0
 
 
 @attrs.frozen

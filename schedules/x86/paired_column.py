@@ -17,7 +17,7 @@ LARGEST_CHUNK = 4096
 _FEWEST_COLUMNS = 8
 """Per task: a column more or less makes little difference then."""
 _STEP_OVERHEAD = 1.0
-"""Cycles of a step besides loads and arithmetic: its table entries and share of the loop."""
+"""Cycles of a step besides loads and arithmetic, where addresses of pixels leave no registers."""
 _COLUMN_OVERHEAD = 8.0
 """Cycles to start and leave the sums of a column."""
 _PRODUCTS_OVERHEAD = 8.0
@@ -33,7 +33,9 @@ def _column_cycles(workload: PairedConv, pixels: int, blocks: int, machine: Mach
         pixels * GROUP / 2 + GROUP / machine.load_ports,
         float(machine.fma_latency * MULTIPLY_ADDS),
     )
-    block = groups * (step + _STEP_OVERHEAD) + rest * max(pixels / machine.fma_ports, machine.fma_latency)
+    if not workload.in_runs(pixels):
+        step += _STEP_OVERHEAD
+    block = groups * step + rest * max(pixels / machine.fma_ports, machine.fma_latency)
     block += _COLUMN_OVERHEAD + pixels * (len(workload.epilogue) + 1)
     products = pixels * (3 * workload.lines / machine.load_ports + _PRODUCTS_OVERHEAD)
     return blocks * block + products
@@ -70,9 +72,19 @@ def modelled_cycles(workload: PairedConv, machine: MachineParameters, threads: i
     return cheapest_column(workload, machine, threads)[1]
 
 
-def candidate_columns(workload: PairedConv, machine: MachineParameters) -> range:
-    """Pixels whose addresses stay in registers."""
-    return range(1, min(workload.pixels, machine.address_registers) + 1)
+def candidate_columns(workload: PairedConv, machine: MachineParameters) -> list[int]:
+    """Pixels whose addresses and sums stay in registers."""
+    most = min(workload.pixels, machine.vector_registers // 2)
+    return [tile for tile in range(1, most + 1) if refuse_column(workload, tile, machine) is None]
+
+
+def refuse_column(workload: PairedConv, tile: int, machine: MachineParameters) -> str | None:
+    """Why a column cannot have so many pixels; None if it can."""
+    if tile > machine.vector_registers // 2:
+        return f"{tile} pixels have more sums than half of {machine.vector_registers} registers"
+    if tile > machine.address_registers and not workload.in_runs(tile):
+        return f"{tile} pixels have more addresses than {machine.address_registers} registers"
+    return None
 
 
 def weight_bytes(workload: PairedConv) -> int:

@@ -13,7 +13,8 @@ cost more than all others, where planes are small and weights are many. Behind t
 constants of the program's next step, which are fetched as well.
 
 Decisions:
-    pixel_tile: pixels of a column.
+    pixel_tile: pixels of a column. Of a run, as many as half of the vector registers; else as many as there
+                are registers for their addresses.
     columns:    of a chunk, over which all panels sweep.
     panel:      how many blocks share a sweep, so that a column meets them one after the other. By default
                 one: its weights stay in the first cache, which gains more than a column's x that does.
@@ -52,6 +53,7 @@ from schedules.x86.paired_column import (
     cheapest_column,
     columns_of_chunk,
     modelled_cycles,
+    refuse_column,
     weight_bytes,
 )
 from schedules.x86.paired_sums import Ahead, Columns
@@ -66,7 +68,7 @@ class PairedConvTemplate:
     """See the module's docstring. Weights: `pack_paired`."""
 
     kind = KIND
-    version = 2
+    version = 3
 
     def applies(self, workload: Workload, machine: MachineParameters) -> str | None:
         if not machine.add_ports:
@@ -180,7 +182,5 @@ def _check(workload: PairedConv, decisions: Decisions, machine: MachineParameter
         raise ScheduleError(
             f"{decisions['columns']} columns of {decisions['pixel_tile']} pixels exceed {LARGEST_CHUNK}"
         )
-    if decisions["pixel_tile"] > machine.address_registers:
-        raise ScheduleError(
-            f"{decisions['pixel_tile']} pixels have more addresses than {machine.address_registers} registers"
-        )
+    if (reason := refuse_column(workload, decisions["pixel_tile"], machine)) is not None:
+        raise ScheduleError(reason)

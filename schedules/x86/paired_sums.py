@@ -22,6 +22,8 @@ _LINES = 16
 _STEPS, _ANY_STEPS = range(5, 11), 7
 """Between two bursts of a column that fetches more. LLVM moves no load across a fetch: a loop that fetches in
 each step is slower by a twentieth."""
+_PIXELS = 4
+"""Of a run, whose sums of x and weights are held at once: columns of runs leave few vector registers."""
 _BOUNDS = 2
 """Vectors of largest values: each waits for the one before of its own."""
 
@@ -43,6 +45,7 @@ class Columns:
         self.workload, self.buffers = workload, buffers
         self.first, self.count, self.most, self.tile = first, count, most, tile
         self.rows = HEADER + workload.virtual_channels  # of a block's weights
+        self.in_runs = workload.in_runs(tile)
         self.products = T.sblock_alloc_buffer((most * tile,), "float32", scope="local")
         self.largest = T.sblock_alloc_buffer((most,), "float32", scope="local")
 
@@ -70,10 +73,12 @@ class Columns:
     def _pixel(self, column: Expr, p: int) -> Expr:
         return self.first + column * self.tile + p
 
-    def _x(self, channel: Expr, column: Expr, p: int) -> Expr:
-        return self.buffers["x"][
-            address(self.buffers["ct"][channel], self.buffers["pt"][self._pixel(column, p)])
-        ]
+    def _x(self, offset: Expr, column: Expr, p: int, v: int | Expr = 0) -> Expr:
+        """x of a pixel at an offset from a table, or its lane `v`."""
+        pt = self.buffers["pt"]
+        if self.in_runs:
+            return self.buffers["x"][address(offset, pt[self._pixel(column, 0)], p * self.workload.step, v)]
+        return self.buffers["x"][address(offset, pt[self._pixel(column, p)], v)]
 
     def _k(self, block: Expr, row: Expr, v: Expr) -> Expr:
         return self.buffers["k"][(block * self.rows + row) * self.workload.lanes + v]
@@ -89,6 +94,12 @@ class Columns:
             with T.vectorized(self.workload.lanes) as v:
                 T.buffer_store(vectors, value(p, v), [p, v])
 
+    def _add(self, sums: Any, product: Callable[[int, Expr], Expr], pixels: range) -> None:
+        """`sums[p] += product(p)` for some pixels of a column."""
+        for p in pixels:
+            with T.vectorized(self.workload.lanes) as v:
+                T.buffer_store(sums, sums[p, v] + product(p, v), [p, v])
+
     def _sum_products(self, column: Expr) -> None:
         """What the pairs of x add up to, for each pixel of a column; and the largest x among them."""
         lanes, buffers = self.workload.line_lanes, self.buffers
@@ -100,10 +111,7 @@ class Columns:
         with T.serial(self.workload.lines) as line:
             for p in range(self.tile):
                 with T.vectorized(lanes) as v:
-                    pixel = buffers["pt"][self._pixel(column, p)]
-                    left, right = (
-                        buffers["x"][address(buffers["line"][line * 2 + i], pixel, v)] for i in range(2)
-                    )
+                    left, right = (self._x(buffers["line"][line * 2 + i], column, p, v) for i in range(2))
                     sign, i = buffers["sign"][line * lanes + v], p % _BOUNDS
                     # Chosen, not multiplied with zero: lanes that hold no channel may hold anything.
                     used = tirx.NE(sign, constant(0.0))
@@ -152,18 +160,25 @@ class Columns:
                 T.evaluate(fetch(self.buffers["k"], (fetched * rows + burst * each + row) * lanes))
 
     def _add_group(self, sums: Any, block: Expr, column: Expr, channel: Expr) -> None:
-        """Each term for every pixel before the next: a multiply-add waits for the one before of its pixel."""
+        """Each term for some pixels before the next: a multiply-add waits for the one before of its pixel."""
+        some = _PIXELS if self.in_runs else self.tile
+        for first in range(0, self.tile, some):
+            self._add_terms(sums, block, column, channel, range(first, min(first + some, self.tile)))
 
+    def _add_terms(self, sums: Any, block: Expr, column: Expr, channel: Expr, pixels: range) -> None:
         def x(i: int, p: int) -> Expr:
-            return self._x(channel + i, column, p)
+            return self._x(self.buffers["ct"][channel + i], column, p)
 
         def k(i: int, v: Expr) -> Expr:
             return self._k(block, channel + HEADER + i, v)
 
-        self._set(sums, lambda p, v: sums[p, v] + (x(0, p) + k(1, v)) * (x(1, p) + k(0, v)))
-        self._set(sums, lambda p, v: sums[p, v] + (x(2, p) + k(3, v)) * (k(2, v) - x(3, p)))
-        self._set(sums, lambda p, v: sums[p, v] + x(4, p) * k(4, v))
-        self._set(sums, lambda p, v: sums[p, v] + x(5, p) * k(5, v))
+        for product in (
+            lambda p, v: (x(0, p) + k(1, v)) * (x(1, p) + k(0, v)),
+            lambda p, v: (x(2, p) + k(3, v)) * (k(2, v) - x(3, p)),
+            lambda p, v: x(4, p) * k(4, v),
+            lambda p, v: x(5, p) * k(5, v),
+        ):
+            self._add(sums, product, pixels)
 
     def _sum_direct(self, sums: Any, block: Expr, column: Expr) -> None:
         """From the same weights; the same bits as an indexed convolution in the same order of channels.
@@ -188,7 +203,9 @@ class Columns:
                 T.buffer_store(buffers["y"], value, [y])
 
     def _add_product(self, sums: Any, block: Expr, column: Expr, channel: Expr, sign: Expr) -> None:
-        def total(p: int, v: Expr) -> Expr:
-            return sums[p, v] + self._x(channel, column, p) * (sign * self._k(block, HEADER + channel, v))
+        def product(p: int, v: Expr) -> Expr:
+            return self._x(self.buffers["ct"][channel], column, p) * (
+                sign * self._k(block, HEADER + channel, v)
+            )
 
-        self._set(sums, total)
+        self._add(sums, product, range(self.tile))

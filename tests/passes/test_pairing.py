@@ -20,6 +20,7 @@ from tests.passes.modules import (
     run_with_tvm,
     tensors,
 )
+from tvm_passes.lowering.convolution import _runs
 
 pytestmark = pytest.mark.skipif(
     not schedules.machine_of(HOST).add_ports, reason="additions share the ports of multiply-adds here"
@@ -141,6 +142,22 @@ def test_images_in_other_units(scale: float) -> None:
 
 def test_several_tasks_give_the_same() -> None:
     assert paired(check_compiled(pointwise(128, 128, 28, 28), 5e-6, threads=2))
+
+
+@pytest.mark.parametrize(
+    ("starts", "runs"),
+    [
+        ([0, 16, 32, 64, 80, 96], (3, 16)),
+        ([5, 7, 9, 11], (4, 2)),
+        ([0, 16, 48, 64, 80], (1, 0)),
+        ([0, 16, 32, 48, 96, 112], (2, 16)),
+        ([0, 16, 96, 104], (1, 0)),
+        ([7], (1, 0)),
+    ],
+)
+def test_runs_of_pixels(starts: list[int], runs: tuple[int, int]) -> None:
+    """Equally long, with one step."""
+    assert _runs(np.array(starts)) == runs
 
 
 @pytest.mark.parametrize("magnitude", [1e-6, 1e-3, 0.1, 30.0, 1e4])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import attrs
 import numpy as np
 import pytest
 import tvm
@@ -27,19 +28,23 @@ executed = pytest.mark.skipif(AVX512 not in host_targets(), reason="this machine
 
 
 def operands(
-    rng: np.random.Generator, channels: int, pixels: int, magnitude: float = 1.0
+    rng: np.random.Generator, channels: int, pixels: int, magnitude: float = 1.0, row: int = 1
 ) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray], Pairing]:
-    """(x [pixels, channels], memory, tables, pairing): channels in some lanes of lines, NaN elsewhere."""
+    """(x [pixels, channels], memory, tables, pairing): channels in some lanes of lines, NaN elsewhere.
+
+    Pixels of a row lie one after the other, rows in any order.
+    """
     lines = channels // LANES + 3
     offsets = np.sort(rng.permutation(lines * LANES)[:channels])
     x = (rng.standard_normal((pixels, channels)) * magnitude).astype(np.float32)
     memory = np.full((pixels, lines * LANES), np.nan, np.float32)
-    memory[:, offsets] = x
+    places = np.add.outer(rng.permutation(pixels // row) * row, np.arange(row)).ravel()
+    memory[places[:, None], offsets] = x
     pairing = pair_channels(offsets, LANES)
     assert pairing is not None
     tables = {
         "ct": offsets[pairing.order].astype(np.int32),
-        "pt": (np.arange(pixels) * lines * LANES).astype(np.int32),
+        "pt": (places * lines * LANES).astype(np.int32),
         "line": pairing.lines.astype(np.int32).ravel(),
         "sign": pairing.signs.ravel(),
     }
@@ -54,11 +59,15 @@ def largest_error(
     decisions: schedules.Decisions | None = None,
     threads: int = 1,
     magnitude: float = 1.0,
+    row: int = 1,
 ) -> float:
     """Over the largest output."""
     rng = np.random.default_rng(channels)
-    x, memory, tables, pairing = operands(rng, channels, pixels, magnitude)
-    workload = PairedConv(channels, len(pairing.lines), blocks, LANES, pixels, epilogue)
+    x, memory, tables, pairing = operands(rng, channels, pixels, magnitude, row)
+    step = len(memory) // pixels
+    workload = PairedConv(
+        channels, len(pairing.lines), blocks, LANES, pixels, epilogue, run=row, step=step if row > 1 else 0
+    )
     kernel = schedules.build(workload, AVX512, threads, decisions)
     weights = rng.standard_normal((blocks * LANES, channels)).astype(np.float32) / np.float32(channels**0.5)
     arguments = {
@@ -106,6 +115,32 @@ def test_it_follows_decisions(pixel_tile: int, columns: int, panel: int, unroll:
         "threads": 1,
     }
     assert largest_error(50, 6, 20, BIAS_RELU, decisions) < 3e-6
+
+
+@executed
+@pytest.mark.parametrize(
+    ("pixels", "row"),
+    [(49, 7), (112, 28), (112, 14), (64, 16), (33, 33), (30, 15), (26, 13), (17, 17), (34, 17)],
+)
+def test_pixels_in_runs(pixels: int, row: int) -> None:
+    """Rows that columns divide and rows that they do not, and planes that are one run."""
+    assert largest_error(58, 3, pixels, ADD_BLOCK, row=row) < 3e-6
+    assert largest_error(58, 3, pixels, BIAS_RELU, threads=2, row=row) < 3e-6
+    assert largest_error(58, 3, pixels, row=row, magnitude=1e-3) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("pixels", "run", "tile"),
+    [(784, 28, 14), (256, 16, 16), (64, 8, 8), (49, 7, 7), (49, 49, 13), (121, 11, 11)],
+)
+def test_columns_of_runs(pixels: int, run: int, tile: int) -> None:
+    """They have one address, so that sums take the registers."""
+    workload = PairedConv(96, 2, 4, LANES, pixels, run=run, step=LANES)
+    kernel = schedules.build(workload, AVX512)
+    assert kernel.decisions["pixel_tile"] == tile
+    assert schedules.build(attrs.evolve(workload, run=1), AVX512).decisions["pixel_tile"] <= 10
+    parts = 1 + (pixels % tile > 0)  # columns, and what is left of them
+    assert len(set(re.findall(r"pt_buffer\[[^]]*\]", kernel.func.script()))) <= 2 * parts
 
 
 @executed
@@ -192,17 +227,15 @@ def test_one_channel_of_a_pair_far_from_the_others(side: int) -> None:
     """A large channel that no output uses costs the others nothing."""
     channels, pixels = 48, 10
     rng = np.random.default_rng(5)
-    x, _, tables, pairing = operands(rng, channels, pixels)
+    x, memory, tables, pairing = operands(rng, channels, pixels)
     far = pairing.order[side]
     x[:, far] = 1e6
-    lines = int(tables["pt"][1])
-    memory = np.full((pixels, lines), np.nan, np.float32)
-    memory[:, tables["ct"]] = x[:, pairing.order]
+    memory[np.add.outer(tables["pt"], tables["ct"])] = x[:, pairing.order]
     weights = rng.standard_normal((LANES, channels)).astype(np.float32)
     weights[:, far] = 0.0
     kernel = schedules.build(PairedConv(channels, len(pairing.lines), 1, LANES, pixels), AVX512)
     arguments = {
-        "x": memory.ravel(),
+        "x": memory,
         **tables,
         "k": schedules.pack_weights(kernel, weights[:, pairing.order]),
         "yo": np.zeros(1, np.int32),
@@ -233,7 +266,8 @@ def test_it_refuses(workload: PairedConv, target: object, reason: str) -> None:
     [
         ({"unroll": 3}, "unroll 3 does not divide 10 groups"),
         ({"panel": 3}, "panel 3 does not divide 4 blocks"),
-        ({"pixel_tile": 20}, "20 pixels have more addresses"),
+        ({"pixel_tile": 14}, "14 pixels have more addresses than 10 registers"),
+        ({"pixel_tile": 20}, "20 pixels have more sums than half of 32 registers"),
     ],
 )
 def test_decisions_that_do_not_fit(changed: dict[str, int], reason: str) -> None:

@@ -48,9 +48,13 @@ class Part:
     tables: Mapping[str, Array]
     weights: Weights
 
-    def of(self, pixels: int) -> Part:
-        """The same convolution of so many pixels."""
-        return attrs.evolve(self, workload=attrs.evolve(self.workload, pixels=pixels))
+    def of(self, starts: Array) -> Part:
+        """The same convolution of the pixels whose windows begin there."""
+        workload = attrs.evolve(self.workload, pixels=len(starts))
+        if isinstance(workload, PairedConv):
+            run, step = _runs(starts)
+            workload = attrs.evolve(workload, run=run, step=step)
+        return attrs.evolve(self, workload=workload)
 
 
 def lower_convolution(context: LoweringContext, step: StageStep, record: KernelRecord) -> KernelCall:
@@ -65,10 +69,10 @@ def lower_convolution(context: LoweringContext, step: StageStep, record: KernelR
     starts = view.pixels(stage.window, rows, columns)
     find = classes_of_pixels if view.tensors[0].is_callers else one_class
     calls = [
-        _invocation(context, step, part.of(len(pixels.numbers)), pixels.numbers, starts[pixels.numbers])
+        _invocation(context, step, part.of(starts[pixels.numbers]), pixels.numbers, starts[pixels.numbers])
         for whole in find(stage.window, plane, (n, rows, columns))
         if (pixels := whole.among(step.pixels)) is not None
-        for part in _cheapest(context, step, whole)  # so a strip has the same sums as the plane
+        for part in _cheapest(context, step, whole, starts)  # so a strip has the same sums as the plane
     ]
     return KernelCall((side_by_side(calls),), record)
 
@@ -95,8 +99,11 @@ def _stored(context: LoweringContext, table: Array) -> Address:
     return context.table(table) if table.dtype.kind == "i" else context.constant(table)
 
 
-def _cheapest(context: LoweringContext, step: StageStep, pixels: Pixels) -> tuple[Part, ...]:
-    """Of the ways to cut the output into vectors, the one with the fewest modelled cycles."""
+def _cheapest(context: LoweringContext, step: StageStep, pixels: Pixels, starts: Array) -> tuple[Part, ...]:
+    """Of the ways to cut the output into vectors, the one with the fewest modelled cycles.
+
+    starts: of the windows of all pixels.
+    """
     machine = schedules.machine_of(context.target)
 
     def cycles(parts: Sequence[Part]) -> float:
@@ -106,7 +113,8 @@ def _cheapest(context: LoweringContext, step: StageStep, pixels: Pixels) -> tupl
     exact = min(direct, key=cycles)
     pairing = _pairing(context, step, direct[0][0])
     if pairing is not None:
-        paired = min((_paired(context, way, pairing) for way in direct), key=cycles)
+        ways = (_paired(context, way, pairing) for way in direct)
+        paired = min(([part.of(starts[pixels.numbers]) for part in way] for way in ways), key=cycles)
         if cycles(paired) < WORTH_PAIRING * cycles(exact):
             return tuple(paired)
     return tuple(exact)
@@ -125,6 +133,16 @@ def _part(step: StageStep, pixels: Pixels, vectors: Vectors) -> Part:
         epilogue=epilogue_of(stage.epilogue, step.operands),
     )
     return Part(vectors, workload, {"ct": offsets}, weights)
+
+
+def _runs(starts: Array) -> tuple[int, int]:
+    """(run, step): into what equally long runs they fall, each number `step` from the one before."""
+    steps = np.diff(starts)
+    if not steps.size:
+        return 1, 0
+    breaks = np.flatnonzero(steps != steps[0]) + 1
+    run = int(np.gcd.reduce(np.append(breaks, len(starts))))
+    return run, int(steps[0]) if run > 1 else 0
 
 
 def _pairing(context: LoweringContext, step: StageStep, part: Part) -> Pairing | None:
