@@ -159,8 +159,10 @@ def _pairing(context: LoweringContext, step: StageStep, part: Part) -> Pairing |
 def line_lanes(step: StageStep, lanes: int) -> int | None:
     """Elements of a line of x, for vectors of `lanes`; None where lines would hold what must not be read."""
     view = step.view
-    if not view.tensors[0].is_callers:
+    if view.extent.lanes > 1:
         return view.extent.lanes
+    if not view.tensors[0].is_callers:
+        return None
     return whole_lines(np.add.outer(view.bases(), view.tap_offsets(step.stage.window)), lanes)
 
 
