@@ -14,8 +14,6 @@ from schedules.x86.register_tile import weights_stay
 
 LARGEST_CHUNK = 4096
 """Pixels: what is kept of each lies on the stack."""
-_FEWEST_COLUMNS = 8
-"""Per task: a column more or less makes little difference then."""
 _STEP_OVERHEAD = 1.0
 """Cycles of a step besides loads and arithmetic, where addresses of pixels leave no registers."""
 _COLUMN_OVERHEAD = 8.0
@@ -41,20 +39,29 @@ def _column_cycles(workload: PairedConv, pixels: int, blocks: int, machine: Mach
     return blocks * block + products
 
 
-def _total_cycles(workload: PairedConv, tile: int, machine: MachineParameters, threads: int) -> float:
+def _cycles(workload: PairedConv, tile: int, machine: MachineParameters, tasks: int, blocks: int) -> float:
+    """Until the last of the tasks is through that share the columns, each of so many blocks."""
     runs = tiles(workload.pixels, tile)
     counts = [count // size for _, count, size in runs]
+    return makespan(counts, [_column_cycles(workload, size, blocks, machine) for _, _, size in runs], tasks)
 
-    def cycles(tasks: int, blocks: int) -> float:
-        each = [_column_cycles(workload, size, blocks, machine) for _, _, size in runs]
-        return makespan(counts, each, tasks)
 
-    total = cycles(1, workload.blocks)
-    if not worth_threads(total, threads):
-        return total
-    if shares_columns(workload, tile, machine, threads):
-        return cycles(threads, workload.blocks)
-    return cycles(1, -(-workload.blocks // threads))
+def _by_columns(workload: PairedConv, tile: int, machine: MachineParameters, threads: int) -> float:
+    """Where threads share the columns."""
+    return _cycles(workload, tile, machine, threads, workload.blocks)
+
+
+def _by_blocks(workload: PairedConv, tile: int, machine: MachineParameters, threads: int) -> float:
+    """Where they share the blocks, and each of them sums the products of all columns."""
+    return _cycles(workload, tile, machine, 1, -(-workload.blocks // threads))
+
+
+def _total_cycles(workload: PairedConv, tile: int, machine: MachineParameters, threads: int) -> float:
+    alone = _by_columns(workload, tile, machine, 1)
+    if not worth_threads(alone, threads):
+        return alone
+    share = _by_columns if shares_columns(workload, tile, machine, threads) else _by_blocks
+    return share(workload, tile, machine, threads)
 
 
 @cache
@@ -104,9 +111,11 @@ def columns_of_chunk(workload: PairedConv, tile: int, machine: MachineParameters
 
 
 def shares_columns(workload: PairedConv, tile: int, machine: MachineParameters, threads: int) -> bool:
-    """Whether threads share the columns: not if these are few, or their weights exceed the second cache."""
-    enough = workload.pixels // tile >= _FEWEST_COLUMNS * threads
-    return _chunks(workload, tile, machine) > 1 or (weights_stay(workload, machine) and enough)
+    """Whether threads share the columns: where these are dealt out evenly, and each keeps all weights."""
+    if _chunks(workload, tile, machine) > 1:
+        return True
+    even = _by_columns(workload, tile, machine, threads) <= _by_blocks(workload, tile, machine, threads)
+    return even and weights_stay(workload, machine)
 
 
 def _chunks(workload: PairedConv, tile: int, machine: MachineParameters) -> int:

@@ -10,7 +10,7 @@ import schedules
 from schedules.emit import UNBOUNDED
 from schedules.tuning.measure import Measurer
 from schedules.tuning.process import IsolatedProcess
-from schedules.tuning.records import Records
+from schedules.tuning.records import NO_RECORDS, Records
 from schedules.tuning.space import Space
 from schedules.tuning.task import Task
 from schedules.workload import IndexedConv
@@ -36,7 +36,7 @@ def _lowered(records: Records | None = None) -> Lowered:
             x = emit(relax.op.nn.relu(emit(relax.op.nn.conv2d(x, _weights(outputs, seed)))))
         return x
 
-    options = PipelineOptions() if records is None else PipelineOptions(records=records)
+    options = PipelineOptions(records=records or NO_RECORDS, pairing=False)
     return lower_module(module([NETWORK_SHAPE], body), HOST, options)
 
 
