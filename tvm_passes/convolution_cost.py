@@ -8,6 +8,7 @@ Whether products may be paired at all is not asked.
 from __future__ import annotations
 
 import attrs
+import numpy as np
 
 import schedules
 from schedules.machine import MachineParameters
@@ -43,7 +44,9 @@ def _direct(step: StageStep, pixels: int) -> IndexedConv:
 def _paired(step: StageStep, pixels: int) -> PairedConv | None:
     """With as few vectors of x in which all pairs can lie; None if there are no pairs."""
     direct = _direct(step, pixels)
-    lanes = line_lanes(step, direct.lanes) if step.stage.groups == 1 else None
+    if step.stage.groups > 1:
+        return None
+    lanes = line_lanes(step, direct.lanes, np.arange(np.prod(step.stage.window.kernel)))
     if lanes is None:
         return None
     lines = -(-PAIRS * (direct.virtual_channels // GROUP) // lanes)

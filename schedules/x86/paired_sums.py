@@ -58,7 +58,7 @@ class Columns:
         """The outputs of a panel; meanwhile the weights of the next are fetched."""
         with T.serial(self.count) as column, T.serial(panel) as i:
             block = first_block + i
-            sums = self._vectors(self.tile)
+            sums = self._vectors(self.tile, self.workload.lanes)
             size = self.largest[column]
             with T.If(tirx.all(size >= constant(LOWEST), size <= constant(HIGHEST))):
                 with T.Then():
@@ -67,8 +67,8 @@ class Columns:
                     self._sum_direct(sums, block, column)
             self._store(sums, block, column)
 
-    def _vectors(self, count: int) -> Any:
-        return T.sblock_alloc_buffer((count, self.workload.lanes), "float32", scope="local")
+    def _vectors(self, count: int, lanes: int) -> Any:
+        return T.sblock_alloc_buffer((count, lanes), "float32", scope="local")
 
     def _pixel(self, column: Expr, p: int) -> Expr:
         return self.first + column * self.tile + p
@@ -103,9 +103,7 @@ class Columns:
     def _sum_products(self, column: Expr) -> None:
         """What the pairs of x add up to, for each pixel of a column; and the largest x among them."""
         lanes, buffers = self.workload.line_lanes, self.buffers
-        sums, bounds = (
-            T.sblock_alloc_buffer((count, lanes), "float32", scope="local") for count in (self.tile, _BOUNDS)
-        )
+        sums, bounds = self._vectors(self.tile, lanes), self._vectors(_BOUNDS, lanes)
         fill(sums, self.tile, lanes)
         fill(bounds, _BOUNDS, lanes)
         with T.serial(self.workload.lines) as line:

@@ -7,6 +7,7 @@ import pytest
 from tvm import relax
 
 import schedules
+from schedules.workload import PairedConv
 from tests.passes.modules import (
     HOST,
     check_compiled,
@@ -21,6 +22,8 @@ from tests.passes.modules import (
     tensors,
 )
 from tvm_passes.lowering.convolution import _runs
+from tvm_passes.pipeline import PipelineOptions, lower_module
+from tvm_passes.tasks import tasks_of
 
 pytestmark = pytest.mark.skipif(
     not schedules.machine_of(HOST).add_ports, reason="additions share the ports of multiply-adds here"
@@ -123,6 +126,22 @@ def test_patches_of_an_image(shape: tuple[int, ...], kernel: int, stride: int) -
 def test_beside_a_patch_nothing_is_read(shape: tuple[int, ...], kernel: int, padding: int) -> None:
     """Where rows of patches are not whole lines, what lies beside the last one is not the input's."""
     assert not paired(check_compiled(from_image(shape, kernel, max(1, kernel // 2), padding), 5e-6))
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding"), [(4, 4, 0), (8, 4, 4), (8, 2, 4), (8, 1, 4), (16, 2, 8)]
+)
+def test_lines_lie_within_the_image(kernel: int, stride: int, padding: int) -> None:
+    """At a border some taps are left out, and with them what lines may hold."""
+    mod = from_image((1, 3, 32, 32), kernel, stride, padding)
+    tasks = [
+        t for t in tasks_of(lower_module(mod, HOST, PipelineOptions())) if isinstance(t.workload, PairedConv)
+    ]
+    assert tasks
+    for task in tasks:
+        lanes = np.arange(task.workload.line_lanes)
+        read = np.add.outer(np.add.outer(task.constants["line"].astype(int), task.constants["pt"]), lanes)
+        assert 0 <= read.min() <= read.max() < 3 * 32 * 32
 
 
 @pytest.mark.parametrize("scale", [1 / 255, 1.0, 255.0])

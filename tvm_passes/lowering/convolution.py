@@ -111,7 +111,7 @@ def _cheapest(context: LoweringContext, step: StageStep, pixels: Pixels, starts:
 
     direct = [[_part(step, pixels, vectors) for vectors in way] for way in ways_to_cut(step.output)]
     exact = min(direct, key=cycles)
-    pairing = _pairing(context, step, direct[0][0])
+    pairing = _pairing(context, step, pixels, direct[0][0])
     if pairing is not None:
         ways = (_paired(context, way, pairing) for way in direct)
         paired = min(([part.of(starts[pixels.numbers]) for part in way] for way in ways), key=cycles)
@@ -145,25 +145,28 @@ def _runs(starts: Array) -> tuple[int, int]:
     return run, int(steps[0]) if run > 1 else 0
 
 
-def _pairing(context: LoweringContext, step: StageStep, part: Part) -> Pairing | None:
+def _pairing(context: LoweringContext, step: StageStep, pixels: Pixels, part: Part) -> Pairing | None:
     """Which virtual channels are multiplied in pairs; None where that cannot be or is not allowed."""
     if not context.forms.pairing or step.stage.groups > 1:
         return None
     if schedules.refusal(_paired_workload(part), context.target) is not None:
         return None
     (offsets,) = part.tables["ct"]
-    lanes = line_lanes(step, part.workload.lanes)
+    lanes = line_lanes(step, part.workload.lanes, pixels.taps)
     return None if lanes is None else pair_channels(offsets, lanes)
 
 
-def line_lanes(step: StageStep, lanes: int) -> int | None:
-    """Elements of a line of x, for vectors of `lanes`; None where lines would hold what must not be read."""
+def line_lanes(step: StageStep, lanes: int, taps: Array) -> int | None:
+    """Elements of a line of x, for vectors of `lanes`; None where lines would hold what must not be read.
+
+    taps: those that are read; the others may lie outside of the input.
+    """
     view = step.view
     if view.extent.lanes > 1:
         return view.extent.lanes
     if not view.tensors[0].is_callers:
         return None
-    return whole_lines(np.add.outer(view.bases(), view.tap_offsets(step.stage.window)), lanes)
+    return whole_lines(np.add.outer(view.bases(), view.tap_offsets(step.stage.window)[taps]), lanes)
 
 
 def _paired(context: LoweringContext, parts: Sequence[Part], pairing: Pairing) -> list[Part]:
