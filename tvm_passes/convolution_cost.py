@@ -7,7 +7,6 @@ Whether products may be paired at all is not asked.
 
 from __future__ import annotations
 
-import attrs
 import numpy as np
 
 import schedules
@@ -15,24 +14,24 @@ from schedules.machine import MachineParameters
 from schedules.paired_products import GROUP, PAIRS
 from schedules.workload import IndexedConv, PairedConv
 
-from .lowering.convolution import WORTH_PAIRING, line_lanes
+from .array import Array
+from .lowering.convolution import WORTH_PAIRING, line_lanes, of_pixels
 from .lowering.steps import StageStep
 
 
 def convolution_cycles(step: StageStep, rows: int, machine: MachineParameters, threads: int) -> float:
     """Of so many rows, of one image or of several, until the last of the threads is through."""
-    columns, whole = step.stage.shape[3], step.stage.shape[0] * step.stage.shape[2]
-    direct, paired = _direct(step, whole * columns), _paired(step, whole * columns)
-    workload = paired if paired is not None and _pays(paired, direct, machine, threads) else direct
-    return schedules.modelled_cycles(attrs.evolve(workload, pixels=rows * columns), machine, threads)
 
+    def cycles(workload: IndexedConv | PairedConv, starts: Array) -> float:
+        return schedules.modelled_cycles(of_pixels(workload, starts), machine, threads)
 
-def _pays(paired: PairedConv, direct: IndexedConv, machine: MachineParameters, threads: int) -> bool:
-    """Whether products are paired where that is allowed."""
-    if not schedules.is_taken(paired, machine):
-        return False
-    cycles = schedules.modelled_cycles(direct, machine, threads)
-    return schedules.modelled_cycles(paired, machine, threads) < WORTH_PAIRING * cycles
+    columns, starts = step.stage.shape[3], step.view.pixels(step.stage.window, *step.stage.shape[2:])
+    direct = _direct(step, len(starts))
+    paired = _paired(step, direct)
+    worth = WORTH_PAIRING * cycles(direct, starts)
+    if paired is not None and schedules.is_taken(paired, machine) and cycles(paired, starts) < worth:
+        return cycles(paired, starts[: rows * columns])
+    return cycles(direct, starts[: rows * columns])
 
 
 def _direct(step: StageStep, pixels: int) -> IndexedConv:
@@ -41,13 +40,14 @@ def _direct(step: StageStep, pixels: int) -> IndexedConv:
     return IndexedConv(step.stage.weight[0].size, output.blocks, output.extent.lanes, pixels)
 
 
-def _paired(step: StageStep, pixels: int) -> PairedConv | None:
+def _paired(step: StageStep, direct: IndexedConv) -> PairedConv | None:
     """With as few vectors of x in which all pairs can lie; None if there are no pairs."""
-    direct = _direct(step, pixels)
     if step.stage.groups > 1:
         return None
     lanes = line_lanes(step, direct.lanes, np.arange(np.prod(step.stage.window.kernel)))
     if lanes is None:
         return None
     lines = -(-PAIRS * (direct.virtual_channels // GROUP) // lanes)
-    return PairedConv(direct.virtual_channels, lines, direct.blocks, direct.lanes, pixels, line_lanes=lanes)
+    return PairedConv(
+        direct.virtual_channels, lines, direct.blocks, direct.lanes, direct.pixels, line_lanes=lanes
+    )

@@ -50,11 +50,16 @@ class Part:
 
     def of(self, starts: Array) -> Part:
         """The same convolution of the pixels whose windows begin there."""
-        workload = attrs.evolve(self.workload, pixels=len(starts))
-        if isinstance(workload, PairedConv):
-            run, step = _runs(starts)
-            workload = attrs.evolve(workload, run=run, step=step)
-        return attrs.evolve(self, workload=workload)
+        return attrs.evolve(self, workload=of_pixels(self.workload, starts))
+
+
+def of_pixels(workload: IndexedConv | PairedConv, starts: Array) -> IndexedConv | PairedConv:
+    """The same workload for the pixels whose windows begin there."""
+    workload = attrs.evolve(workload, pixels=len(starts))
+    if isinstance(workload, PairedConv):
+        run, step = _runs(starts)
+        workload = attrs.evolve(workload, run=run, step=step)
+    return workload
 
 
 def lower_convolution(context: LoweringContext, step: StageStep, record: KernelRecord) -> KernelCall:
