@@ -104,6 +104,8 @@ class PairedConv:
     line_lanes: of these vectors: narrower ones than the output's where x is planar.
     run, step:  `pt[p] = pt[p - 1] + step` unless p is a multiple of `run`, which divides `pixels`: usually
                 a row of them. Part of the workload because distances that the code knows take no registers.
+    rows, row_step: `pt[p] = pt[p - run] + row_step` unless p is less than `run` beyond a multiple of
+                `rows * run`, which divides `pixels`: where runs are short, and a column has several.
     """
 
     virtual_channels: int
@@ -116,10 +118,20 @@ class PairedConv:
     line_lanes: int = attrs.field(default=attrs.Factory(lambda self: self.lanes, takes_self=True))
     run: int = 1
     step: int = 0
+    rows: int = 1
+    row_step: int = 0
 
-    def in_runs(self, tile: int) -> bool:
-        """Whether columns of `tile` pixels, counted from either end, lie within a run each."""
-        return self.run == self.pixels or self.run % tile == 0
+    def has_known_distances(self, tile: int) -> bool:
+        """Whether all pixels of columns of `tile`, counted from either end, lie `distance` from the first."""
+
+        def within(pixels: int) -> bool:
+            return pixels == self.pixels or pixels % tile == 0
+
+        return within(self.run) or (tile % self.run == 0 and within(self.rows * self.run))
+
+    def distance(self, pixel: int) -> int:
+        """From the first pixel of such a column, in elements of x."""
+        return pixel % self.run * self.step + pixel // self.run * self.row_step
 
 
 @attrs.frozen

@@ -31,7 +31,7 @@ def _column_cycles(workload: PairedConv, pixels: int, blocks: int, machine: Mach
         pixels * GROUP / 2 + GROUP / machine.load_ports,
         float(machine.fma_latency * MULTIPLY_ADDS),
     )
-    if not workload.in_runs(pixels):
+    if not workload.has_known_distances(pixels):
         step += _STEP_OVERHEAD
     block = groups * step + rest * max(pixels / machine.fma_ports, machine.fma_latency)
     block += _COLUMN_OVERHEAD + pixels * (len(workload.epilogue) + 1)
@@ -89,7 +89,7 @@ def refuse_column(workload: PairedConv, tile: int, machine: MachineParameters) -
     """Why a column cannot have so many pixels; None if it can."""
     if tile > machine.vector_registers // 2:
         return f"{tile} pixels have more sums than half of {machine.vector_registers} registers"
-    if tile > machine.address_registers and not workload.in_runs(tile):
+    if tile > machine.address_registers and not workload.has_known_distances(tile):
         return f"{tile} pixels have more addresses than {machine.address_registers} registers"
     return None
 

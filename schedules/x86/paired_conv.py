@@ -13,8 +13,8 @@ cost more than all others, where planes are small and weights are many. Behind t
 constants of the program's next step, which are fetched as well.
 
 Decisions:
-    pixel_tile: pixels of a column. Of a run, as many as half of the vector registers; else as many as there
-                are registers for their addresses.
+    pixel_tile: pixels of a column. At known distances, as many as half of the vector registers; else as many
+                as there are registers for their addresses.
     columns:    of a chunk, over which all panels sweep.
     panel:      how many blocks share a sweep, so that a column meets them one after the other. By default
                 one: its weights stay in the first cache, which gains more than a column's x that does.
@@ -68,7 +68,7 @@ class PairedConvTemplate:
     """See the module's docstring. Weights: `pack_paired`."""
 
     kind = KIND
-    version = 3
+    version = 4
 
     def applies(self, workload: Workload, machine: MachineParameters) -> str | None:
         if not machine.add_ports:

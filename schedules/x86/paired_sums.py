@@ -23,7 +23,7 @@ _STEPS, _ANY_STEPS = range(5, 11), 7
 """Between two bursts of a column that fetches more. LLVM moves no load across a fetch: a loop that fetches in
 each step is slower by a twentieth."""
 _PIXELS = 4
-"""Of a run, whose sums of x and weights are held at once: columns of runs leave few vector registers."""
+"""Of a column of one address, whose sums of x and weights are held at once: few vector registers are left."""
 _BOUNDS = 2
 """Vectors of largest values: each waits for the one before of its own."""
 
@@ -45,7 +45,7 @@ class Columns:
         self.workload, self.buffers = workload, buffers
         self.first, self.count, self.most, self.tile = first, count, most, tile
         self.rows = HEADER + workload.virtual_channels  # of a block's weights
-        self.in_runs = workload.in_runs(tile)
+        self.one_address = workload.has_known_distances(tile)
         self.products = T.sblock_alloc_buffer((most * tile,), "float32", scope="local")
         self.largest = T.sblock_alloc_buffer((most,), "float32", scope="local")
 
@@ -76,8 +76,9 @@ class Columns:
     def _x(self, offset: Expr, column: Expr, p: int, v: int | Expr = 0) -> Expr:
         """x of a pixel at an offset from a table, or its lane `v`."""
         pt = self.buffers["pt"]
-        if self.in_runs:
-            return self.buffers["x"][address(offset, pt[self._pixel(column, 0)], p * self.workload.step, v)]
+        if self.one_address:
+            distance = self.workload.distance(p)
+            return self.buffers["x"][address(offset, pt[self._pixel(column, 0)], distance, v)]
         return self.buffers["x"][address(offset, pt[self._pixel(column, p)], v)]
 
     def _k(self, block: Expr, row: Expr, v: Expr) -> Expr:
@@ -159,7 +160,7 @@ class Columns:
 
     def _add_group(self, sums: Any, block: Expr, column: Expr, channel: Expr) -> None:
         """Each term for some pixels before the next: a multiply-add waits for the one before of its pixel."""
-        some = _PIXELS if self.in_runs else self.tile
+        some = _PIXELS if self.one_address else self.tile
         for first in range(0, self.tile, some):
             self._add_terms(sums, block, column, channel, range(first, min(first + some, self.tile)))
 

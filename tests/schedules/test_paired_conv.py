@@ -18,6 +18,7 @@ from schedules.sharing import tasks_of
 from schedules.workload import Epilogue, EpilogueOp, PairedConv
 from tests.schedules import reference
 from tests.schedules.harness import AVX2, AVX512, host_targets, run
+from tvm_passes.lowering.convolution import of_pixels
 
 LANES = 16
 ZEN3 = tvm.target.Target({"kind": "llvm", "mcpu": "znver3"})
@@ -28,17 +29,19 @@ executed = pytest.mark.skipif(AVX512 not in host_targets(), reason="this machine
 
 
 def operands(
-    rng: np.random.Generator, channels: int, pixels: int, magnitude: float = 1.0, row: int = 1
+    rng: np.random.Generator, channels: int, pixels: int, magnitude: float = 1.0, row: int = 1, rows: int = 1
 ) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray], Pairing]:
     """(x [pixels, channels], memory, tables, pairing): channels in some lanes of lines, NaN elsewhere.
 
-    Pixels of a row lie one after the other, rows in any order.
+    Pixels of a row lie one after the other, so many rows with a halo between them, the last such block first.
     """
     lines = channels // LANES + 3
     offsets = np.sort(rng.permutation(lines * LANES)[:channels])
     x = (rng.standard_normal((pixels, channels)) * magnitude).astype(np.float32)
-    memory = np.full((pixels, lines * LANES), np.nan, np.float32)
-    places = np.add.outer(rng.permutation(pixels // row) * row, np.arange(row)).ravel()
+    halo, count = rows > 1, pixels // (rows * row)
+    memory = np.full((count * rows * (row + halo), lines * LANES), np.nan, np.float32)
+    heads = np.add.outer(np.roll(np.arange(count), 1) * rows, np.arange(rows)).ravel() * (row + halo)
+    places = np.add.outer(heads, np.arange(row)).ravel()
     memory[places[:, None], offsets] = x
     pairing = pair_channels(offsets, LANES)
     assert pairing is not None
@@ -60,14 +63,15 @@ def largest_error(
     threads: int = 1,
     magnitude: float = 1.0,
     row: int = 1,
+    rows: int = 1,
 ) -> float:
     """Over the largest output."""
     rng = np.random.default_rng(channels)
-    x, memory, tables, pairing = operands(rng, channels, pixels, magnitude, row)
-    step = len(memory) // pixels
-    workload = PairedConv(
-        channels, len(pairing.lines), blocks, LANES, pixels, epilogue, run=row, step=step if row > 1 else 0
-    )
+    x, memory, tables, pairing = operands(rng, channels, pixels, magnitude, row, rows)
+    plain = PairedConv(channels, len(pairing.lines), blocks, LANES, pixels, epilogue)
+    workload = of_pixels(plain, tables["pt"])
+    assert isinstance(workload, PairedConv)
+    assert (row in (1, pixels) or workload.run == row) and workload.rows == rows
     kernel = schedules.build(workload, AVX512, threads, decisions)
     weights = rng.standard_normal((blocks * LANES, channels)).astype(np.float32) / np.float32(channels**0.5)
     arguments = {
@@ -129,16 +133,39 @@ def test_pixels_in_runs(pixels: int, row: int) -> None:
     assert largest_error(58, 3, pixels, row=row, magnitude=1e-3) < 1e-5
 
 
+@executed
 @pytest.mark.parametrize(
-    ("pixels", "run", "tile"),
-    [(784, 28, 14), (256, 16, 16), (64, 8, 8), (49, 7, 7), (49, 49, 13), (121, 11, 11)],
+    ("pixels", "row", "rows"),
+    [(49, 7, 7), (64, 8, 8), (98, 7, 7), (128, 8, 8), (36, 4, 3), (55, 5, 11), (14, 2, 7)],
 )
-def test_columns_of_runs(pixels: int, run: int, tile: int) -> None:
+def test_several_rows_in_a_column(pixels: int, row: int, rows: int) -> None:
+    """Of one image and of two; rows that fill columns, and rows that leave some."""
+    assert largest_error(58, 3, pixels, ADD_BLOCK, row=row, rows=rows) < 3e-6
+    assert largest_error(58, 3, pixels, BIAS_RELU, threads=2, row=row, rows=rows) < 3e-6
+    assert largest_error(58, 3, pixels, row=row, rows=rows, magnitude=1e-3) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("pixels", "run", "rows", "tile"),
+    [
+        (784, 28, 1, 14),
+        (256, 16, 1, 16),
+        (64, 8, 1, 8),
+        (64, 8, 8, 16),
+        (128, 8, 8, 16),
+        (49, 7, 1, 7),
+        (49, 7, 7, 14),
+        (98, 7, 7, 7),
+        (49, 49, 1, 13),
+        (121, 11, 1, 11),
+    ],
+)
+def test_columns_of_runs(pixels: int, run: int, rows: int, tile: int) -> None:
     """They have one address, so that sums take the registers."""
-    workload = PairedConv(96, 2, 4, LANES, pixels, run=run, step=LANES)
+    workload = PairedConv(96, 2, 4, LANES, pixels, run=run, step=LANES, rows=rows, row_step=9 * LANES)
     kernel = schedules.build(workload, AVX512)
     assert kernel.decisions["pixel_tile"] == tile
-    assert schedules.build(attrs.evolve(workload, run=1), AVX512).decisions["pixel_tile"] <= 10
+    assert schedules.build(attrs.evolve(workload, run=1, rows=1), AVX512).decisions["pixel_tile"] <= 10
     parts = 1 + (pixels % tile > 0)  # columns, and what is left of them
     assert len(set(re.findall(r"pt_buffer\[[^]]*\]", kernel.func.script()))) <= 2 * parts
 

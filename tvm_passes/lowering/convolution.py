@@ -34,6 +34,9 @@ Weights = Callable[[], Array]
 WORTH_PAIRING = 0.95
 """Share of the direct form's cycles that must not be exceeded: it is the more exact one."""
 
+_SHORT = 8
+"""Pixels of a run up to which columns may have several; longer ones fill them, and share more kernels."""
+
 
 @attrs.frozen(eq=False)
 class Part:
@@ -58,7 +61,8 @@ def of_pixels(workload: IndexedConv | PairedConv, starts: Array) -> IndexedConv 
     workload = attrs.evolve(workload, pixels=len(starts))
     if isinstance(workload, PairedConv):
         run, step = _runs(starts)
-        workload = attrs.evolve(workload, run=run, step=step)
+        rows, row_step = _runs(starts[::run]) if run <= _SHORT else (1, 0)
+        workload = attrs.evolve(workload, run=run, step=step, rows=rows, row_step=row_step)
     return workload
 
 
