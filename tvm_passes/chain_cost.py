@@ -24,6 +24,7 @@ from schedules.machine import MachineParameters
 from schedules.parallelism import HAND_OVER_CYCLES
 
 from .bands import bands_of
+from .forms import ANY_FORM, Forms
 from .lowering.steps import StageStep, Step, Tensor
 from .lowering.winograd import WinogradPlan
 from .overwrite import overwritten
@@ -50,10 +51,13 @@ class Cost:
 class Costs:
     """Of the segments of a program."""
 
-    def __init__(self, steps: Sequence[Step], machine: MachineParameters, threads: int) -> None:
+    def __init__(
+        self, steps: Sequence[Step], machine: MachineParameters, threads: int, forms: Forms = ANY_FORM
+    ) -> None:
         self.steps = steps
         self.machine = machine
         self.threads = threads
+        self.forms = forms
         spans = lifespans(steps)
         self._cycles_of = cache(self._strip_cycles)  # chains that overlap have strips in common
         self._spans = {tensor: span for tensor, span in spans.items() if wants_a_place(tensor)}
@@ -129,7 +133,7 @@ class Costs:
 
     def _strip_cycles(self, step: StageStep, rows: int, threads: int) -> float:
         """Of so many rows that so many threads share."""
-        cycles = self.machine.call_cycles + work_cycles(step, rows, self.machine, threads)
+        cycles = self.machine.call_cycles + work_cycles(step, rows, self.machine, threads, self.forms)
         return cycles + (phases(step, rows) * _MEETING_CYCLES if threads > 1 else 0.0)
 
     def _traffic_cycles(self, step: StageStep, in_cache: Collection[Tensor] = ()) -> float:

@@ -22,6 +22,7 @@ import attrs
 from schedules.machine import MachineParameters
 
 from .chain_cost import Cost, Costs
+from .forms import ANY_FORM, Forms
 from .lowering.steps import StageStep, Step
 from .roll import roll
 from .row_tiles import RowTiles
@@ -58,7 +59,11 @@ class _Segment:
 
 
 def form_chains(
-    steps: Sequence[Step], machine: MachineParameters, threads: int, tiling: Tiling
+    steps: Sequence[Step],
+    machine: MachineParameters,
+    threads: int,
+    tiling: Tiling,
+    forms: Forms = ANY_FORM,
 ) -> list[Step]:
     """The steps, some of them joined to chains.
 
@@ -66,7 +71,7 @@ def form_chains(
     """
     if tiling.is_off and tiling.max_memory is None:
         return list(steps)
-    segments = list(_segments(steps, Costs(steps, machine, threads), tiling))
+    segments = list(_segments(steps, Costs(steps, machine, threads, forms), tiling))
     chosen = _longest(segments) if tiling.forced else _smallest(segments, len(steps), tiling)
     result: list[Step] = []
     for segment in chosen:

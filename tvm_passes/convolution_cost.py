@@ -1,8 +1,6 @@
 """What a convolution's arithmetic costs in some rows of its result, modelled: as a whole, or in strips.
 
-    cycles = direct, or paired where that is modelled to pay for the whole result
-
-Whether products may be paired at all is not asked.
+cycles = direct, or paired where that is allowed and modelled to pay for the whole result
 """
 
 from __future__ import annotations
@@ -15,11 +13,14 @@ from schedules.paired_products import GROUP, PAIRS
 from schedules.workload import IndexedConv, PairedConv
 
 from .array import Array
+from .forms import ANY_FORM, Forms
 from .lowering.convolution import WORTH_PAIRING, line_lanes, of_pixels
 from .lowering.steps import StageStep
 
 
-def convolution_cycles(step: StageStep, rows: int, machine: MachineParameters, threads: int) -> float:
+def convolution_cycles(
+    step: StageStep, rows: int, machine: MachineParameters, threads: int, forms: Forms = ANY_FORM
+) -> float:
     """Of so many rows, of one image or of several, until the last of the threads is through."""
 
     def cycles(workload: IndexedConv | PairedConv, starts: Array) -> float:
@@ -27,7 +28,7 @@ def convolution_cycles(step: StageStep, rows: int, machine: MachineParameters, t
 
     columns, starts = step.stage.shape[3], step.view.pixels(step.stage.window, *step.stage.shape[2:])
     direct = _direct(step, len(starts))
-    paired = _paired(step, direct)
+    paired = _paired(step, direct) if forms.pairing else None
     worth = WORTH_PAIRING * cycles(direct, starts)
     if paired is not None and schedules.is_taken(paired, machine) and cycles(paired, starts) < worth:
         return cycles(paired, starts[: rows * columns])

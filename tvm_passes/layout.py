@@ -19,6 +19,7 @@ from .apply_index_map import index_map_of
 from .array import Array
 from .chains import form_chains
 from .channel_view import BlockView, ChannelView
+from .forms import ANY_FORM, Forms
 from .geometry import Border
 from .graph import Graph, Node
 from .in_place import why_not_in_place
@@ -41,7 +42,7 @@ class Planner:
 
     lanes:    channels of a block.
     machine:  what choices are modelled on; None: convolutions are direct and nothing is tiled.
-    winograd: convolutions may take Winograd's form.
+    forms:    that convolutions may take.
     """
 
     def __init__(
@@ -50,14 +51,14 @@ class Planner:
         lanes: int,
         machine: MachineParameters | None = None,
         threads: int = 1,
-        winograd: bool = True,
+        forms: Forms = ANY_FORM,
         tiling: Tiling = NO_TILING,
     ) -> None:
         self.mod = mod
         self.lanes = lanes
         self.machine = machine
         self.threads = threads
-        self.winograd = winograd
+        self.forms = forms
         self.tiling = tiling
         self.graph = Graph.read(mod)
         self.tensors = Tensors(lanes)
@@ -79,8 +80,9 @@ class Planner:
         for index, out in enumerate(self.graph.outputs):
             self.tensors.deliver(out, Address("output", index=index))
         if self.machine is not None:
-            chained = form_chains(self.tensors.steps, self.machine, self.threads, self.tiling)
-            self.tensors.steps = chained
+            self.tensors.steps = form_chains(
+                self.tensors.steps, self.machine, self.threads, self.tiling, self.forms
+            )
         self.tensors.arena = place(self.tensors.steps, self.tensors.memories.values())
         return self.tensors
 
@@ -134,7 +136,7 @@ class Planner:
         self, stage: Stage, view: ChannelView, output: Blocked
     ) -> WinogradPlan | GroupedWinogradPlan | None:
         """The plan of a convolution that pays; its last patches reach beyond the plane."""
-        if self.machine is None or not self.winograd:
+        if self.machine is None or not self.forms.winograd:
             return None
         plan_form = plan_winograd if stage.groups == 1 else plan_grouped_winograd
         plan = plan_form(stage, view, output, self.machine, self.threads)

@@ -15,6 +15,7 @@ from schedules.machine import MachineParameters
 from schedules.workload import IndexedConv
 
 from .convolution_cost import convolution_cycles
+from .forms import ANY_FORM, Forms
 from .lowering.grouped_winograd import GroupedWinogradPlan
 from .lowering.steps import StageStep
 from .lowering.winograd import WinogradPlan, transform_cycles
@@ -25,14 +26,16 @@ _PRODUCT_CYCLES = 100.0
 """To call the kernel of one of Winograd's products: all have the same tables."""
 
 
-def work_cycles(step: StageStep, rows: int, machine: MachineParameters, threads: int) -> float:
+def work_cycles(
+    step: StageStep, rows: int, machine: MachineParameters, threads: int, forms: Forms = ANY_FORM
+) -> float:
     """Of so many rows, of one image or of several."""
     stage, output = step.stage, step.output
     pixels = rows * stage.shape[3]
     if step.winograd is not None:
         return _winograd_cycles(step, step.winograd, _tiles(step, rows), machine, threads)
     if stage.kind == "convolution":
-        return convolution_cycles(step, rows, machine, threads)
+        return convolution_cycles(step, rows, machine, threads, forms)
     vectors = pixels * output.blocks * output.extent.lanes / machine.lanes
     return vectors * (math.prod(stage.window.kernel) + _ELEMENT_CYCLES) / machine.fma_ports / threads
 

@@ -39,7 +39,7 @@ def plan_within_memory(
 
     def plan(limit: int | None) -> tuple[Tensors, int]:
         within = attrs.evolve(tiling, max_memory=limit)
-        planned = Planner(mod, machine.lanes, machine, threads, forms.winograd, within).run()
+        planned = Planner(mod, machine.lanes, machine, threads, forms, within).run()
         return planned, with_barrier(planned.arena.bytes, threads)
 
     limit = allowed

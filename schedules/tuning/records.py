@@ -98,7 +98,7 @@ def describe(workload: Workload) -> str:
             words.append(value)
         elif isinstance(value, tuple) and name != "epilogue":
             words.append(f"{len(value)} {name}")
-        elif isinstance(value, int) and value != 1:
+        elif isinstance(value, int) and value not in (0, 1):
             words.append(f"{name} {value}")
     if workload.epilogue:
         words.append("+ " + " + ".join(op.kind for op in workload.epilogue))

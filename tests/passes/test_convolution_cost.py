@@ -12,11 +12,13 @@ from tvm.relax import op
 import schedules
 from schedules.machine import MachineParameters
 from schedules.workload import IndexedConv, PairedConv
-from tests.passes.modules import Emit, conv, module, values
+from tests.passes.modules import HOST, Emit, conv, module, values
 from tests.passes.test_row_tiles import steps_of
 from tvm_passes.chain_cost import Costs
 from tvm_passes.convolution_cost import convolution_cycles
+from tvm_passes.forms import Forms
 from tvm_passes.lowering.steps import StageStep
+from tvm_passes.pipeline import PipelineOptions, lower_module
 from tvm_passes.place import bytes_of
 
 FUSED = MachineParameters(lanes=16, vector_registers=32, fma_ports=1, load_ports=1, l2_bytes=1 << 20)
@@ -51,6 +53,33 @@ def test_products_are_paired_where_that_pays() -> None:
 def test_groups_are_not_paired() -> None:
     step = pointwise(128, 128, groups=2)
     assert convolution_cycles(step, ROWS, PAIRING, 1) == convolution_cycles(step, ROWS, FUSED, 1)
+
+
+def test_what_is_not_allowed_to_be_paired_is_not_modelled_so() -> None:
+    def body(emit: Emit, x: Var) -> Expr:
+        return emit(conv(emit(conv(x, values(128, 16, 1, 1))), values(64, 128, 1, 1)))
+
+    steps = stages(module([(1, 16, ROWS, ROWS)], body))
+    direct, paired = Costs(steps, FUSED, 1), Costs(steps, PAIRING, 1)
+    forbidden = Costs(steps, PAIRING, 1, Forms(pairing=False))
+    assert forbidden.alone(1) == direct.alone(1)
+    assert forbidden.alone(1).cycles > paired.alone(1).cycles
+    tiles = forbidden.tiled(0, 2, 7)
+    assert forbidden.of_chain(0, 2, (tiles,)) == direct.of_chain(0, 2, (tiles,))
+
+
+def test_chains_are_chosen_by_the_forms_that_are_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Forms] = []
+
+    def segments_cost(steps: object, machine: object, threads: int, forms: Forms) -> Costs:
+        asked.append(forms)
+        return Costs(steps, machine, threads, forms)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("tvm_passes.chains.Costs", segments_cost)
+    mod = module([(1, 16, ROWS, ROWS)], lambda emit, x: emit(conv(x, values(32, 16, 1, 1))))
+    forms = Forms(pairing=False)
+    lower_module(mod, HOST, PipelineOptions(pairing=forms.pairing))
+    assert asked == [forms]
 
 
 def test_strips_cost_a_little_more() -> None:

@@ -21,7 +21,7 @@ from tests.passes.modules import (
     run_with_tvm,
     tensors,
 )
-from tvm_passes.lowering.convolution import _runs
+from tvm_passes.lowering.convolution import of_pixels
 from tvm_passes.pipeline import PipelineOptions, lower_module
 from tvm_passes.tasks import tasks_of
 
@@ -164,19 +164,24 @@ def test_several_tasks_give_the_same() -> None:
 
 
 @pytest.mark.parametrize(
-    ("starts", "runs"),
+    ("starts", "distances"),
     [
-        ([0, 16, 32, 64, 80, 96], (3, 16)),
-        ([5, 7, 9, 11], (4, 2)),
-        ([0, 16, 48, 64, 80], (1, 0)),
-        ([0, 16, 32, 48, 96, 112], (2, 16)),
-        ([0, 16, 96, 104], (1, 0)),
-        ([7], (1, 0)),
+        ([0, 16, 32, 64, 80, 96], (3, 16, 2, 64)),
+        ([0, 1, 3, 4, 10, 11, 13, 14], (2, 1, 2, 3)),  # two images
+        ([5, 7, 9, 11], (4, 2, 1, 0)),
+        ([0, 16, 48, 64, 80], (1, 0, 1, 0)),
+        ([0, 16, 32, 48, 96, 112], (2, 16, 1, 0)),
+        ([0, 16, 96, 104], (1, 0, 1, 0)),
+        ([*range(9), *range(20, 29)], (9, 1, 1, 0)),  # long enough for a column
+        ([7], (1, 0, 1, 0)),
     ],
 )
-def test_runs_of_pixels(starts: list[int], runs: tuple[int, int]) -> None:
-    """Equally long, with one step."""
-    assert _runs(np.array(starts)) == runs
+def test_distances_of_pixels(starts: list[int], distances: tuple[int, ...]) -> None:
+    """Equally long runs with one step; equally many short ones with one step between them."""
+    workload = of_pixels(PairedConv(32, 1, 2, 16, 100), np.array(starts))
+    assert isinstance(workload, PairedConv)
+    assert (workload.run, workload.step, workload.rows, workload.row_step) == distances
+    assert workload.pixels == len(starts)
 
 
 @pytest.mark.parametrize("magnitude", [1e-6, 1e-3, 0.1, 30.0, 1e4])
