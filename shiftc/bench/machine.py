@@ -8,13 +8,16 @@ import re
 from pathlib import Path
 
 import attrs
+from tvm.target import codegen
 
 _CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 
 
 @attrs.frozen
 class Machine:
-    """cores: those this process may use."""
+    """processor: as the system calls it, and its architecture as LLVM does: some names say little.
+    cores: those this process may use.
+    """
 
     processor: str
     architecture: str
@@ -31,7 +34,7 @@ class Machine:
 def this_machine() -> Machine:
     """Describes the machine this process runs on."""
     return Machine(
-        processor=_processor(),
+        processor=f"{_processor()} ({codegen.llvm_get_system_cpu()})",
         architecture=platform.machine(),
         cores=len(os.sched_getaffinity(0)),
         system=f"{platform.system()} {platform.release()}",
