@@ -37,6 +37,9 @@ class MachineParameters:
     embeds_broadcast: a multiply-add can take one scalar from memory for all lanes (AVX-512).
     lookup:           how full vectors are looked up in registers; None where that is not worth it.
     l1_bytes, l2_bytes: data caches of one core.
+    unroll:           steps of a sum over channels in the body of its loop, where their number allows.
+    burst_cycles:     of a register tile's epilogue, times the square of its vectors: few stores hide behind
+                      the next tile's arithmetic, a burst of them does not.
     call_cycles:      to call a kernel and start its loops, its tables and weights in the second cache.
     copy_bytes_per_cycle: copied within the second cache.
     far_bytes_per_cycle: read from beyond the second cache, as far as arithmetic does not hide it.
@@ -58,6 +61,8 @@ class MachineParameters:
     address_registers: int = 10
     l1_bytes: int = 32 * 1024
     l2_bytes: int = 512 * 1024
+    unroll: int = 4
+    burst_cycles: float = 0.075
     call_cycles: float = 100.0
     copy_bytes_per_cycle: float = 16.0
     far_bytes_per_cycle: float = 256.0
@@ -92,7 +97,9 @@ _BY_FEATURES: tuple[tuple[frozenset[str], MachineParameters], ...] = (
     ),
     (
         frozenset({"avx2", "fma"}),
-        MachineParameters(lanes=8, vector_registers=16, fma_ports=2, load_ports=2, l2_bytes=256 * 1024),
+        MachineParameters(
+            lanes=8, vector_registers=16, fma_ports=2, load_ports=2, l2_bytes=256 * 1024, unroll=8
+        ),
     ),
     (
         frozenset({"sse2"}),
@@ -110,7 +117,12 @@ _BY_CPU: Mapping[str, Mapping[str, Any]] = {
     # cache holds arithmetic hides nearly all: 100 and more bytes a cycle, of tensors and of weights.
     "znver4": {"fma_ports": 1, "add_ports": 1, "load_ports": 1, "l2_bytes": 1 << 20},
     "znver5": {"add_ports": 2, "l1_bytes": 48 * 1024, "l2_bytes": 1 << 20},
-    "znver3": {"add_ports": 2, "l2_bytes": 512 * 1024},
+    "znver3": {
+        "add_ports": 2,
+        "l2_bytes": 512 * 1024,
+        "burst_cycles": 0.125,
+        "far_bytes_per_cycle": 32.0,
+    },
     "znver2": {"add_ports": 2, "l2_bytes": 512 * 1024},
     "znver1": {"fma_ports": 1, "add_ports": 1, "load_ports": 1, "l2_bytes": 512 * 1024},
     "skylake-avx512": {"l2_bytes": 1 << 20},

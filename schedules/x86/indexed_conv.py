@@ -10,55 +10,47 @@ pixels, not a rectangle: it may straddle rows and images, so small planes waste 
 Decisions:
     pixel_tile, block_tile: the register tile; what does not fill one is computed with a smaller one.
     unroll:       steps of the reduction in the loop body; divides its length.
-    panel:        how many block tiles share a sweep over the pixels. Their weights stay in the second
+    chunk:        how many tiles of pixels all panels sweep over before the next chunk: their x stays in the
+                  second cache.
+    panel:        how many block tiles share a sweep over a chunk. Their weights stay in the second
                   cache, and the tile of x stays in the first cache while it meets all of them.
     x_tiles:      tiles of pixels on their way from memory, the one that is summed among them: what lies
                   beyond the second cache is fetched `x_tiles - 1` tiles ahead.
+    k_panels:     panels of weights on their way, the one in use among them: with 2, the next panel's are
+                  fetched meanwhile, and behind the last one's what the program's next step begins with.
     threads:      how many share the tiles of a region, if its work pays for handing it over.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import attrs
 import numpy as np
 from numpy.typing import NDArray
 from tvm.s_tir import Schedule
-from tvm.tirx.script import builder as T
 
 from schedules import epilogue
 from schedules.applicability import refusal
-from schedules.emit import UNBOUNDED, Buffers, address, emit
+from schedules.emit import UNBOUNDED, Buffers, emit
 from schedules.machine import MachineParameters
 from schedules.parallelism import tasks_for
 from schedules.prefetch import begin_with
 from schedules.register_blocking import accumulate_in_registers
-from schedules.template import Decisions, Kernel, ScheduleError, kernel_of, largest_divisor, tiles
+from schedules.template import Decisions, Kernel, ScheduleError, kernel_of, tiles
 from schedules.workload import IndexedConv, Workload
-from schedules.x86.pixels_ahead import Sweep, chunk_rounds, pixels_ahead
-from schedules.x86.register_tile import candidate_decisions, check_tile, default_decisions, weights_stay
+from schedules.x86.indexed_regions import Region, are_joint, emit_regions, regions
+from schedules.x86.pixels_ahead import pixels_ahead, rounds_of_run
+from schedules.x86.register_tile import (
+    candidate_decisions,
+    check_tile,
+    default_decisions,
+    weights_stay,
+)
+from schedules.x86.sweep import Sweep
+from schedules.x86.weights_ahead import weights_ahead
 
 KIND = "indexed_conv"
-
-
-@attrs.frozen
-class Region:
-    """A part of the output cut into equal tiles: `blocks` and `pixels` are (start, count, tile)."""
-
-    index: int
-    blocks: tuple[int, int, int]
-    pixels: tuple[int, int, int]
-
-
-def regions(workload: IndexedConv, decisions: Decisions) -> Iterator[Region]:
-    """At most four: whole tiles, and the remainders below and beside them."""
-    index = 0
-    for blocks in tiles(workload.blocks, decisions["block_tile"]):
-        for pixels in tiles(workload.pixels, decisions["pixel_tile"]):
-            yield Region(index, blocks, pixels)
-            index += 1
 
 
 def pack_weights(
@@ -79,62 +71,39 @@ def pack_weights(
     return np.ascontiguousarray(np.concatenate(runs), dtype=np.float32)
 
 
-def _emit_region(workload: IndexedConv, region: Region, buffers: Buffers) -> None:
-    (first_block, blocks, block_tile), (first_pixel, pixels, _) = region.blocks, region.pixels
-    lanes, channels = workload.lanes, workload.virtual_channels
-    shape = (blocks, pixels, lanes)
-    accumulator = T.sblock_alloc_buffer(shape, "float32")
-    with T.grid(*shape, channels) as loops, T.sblock(f"multiply_add_{region.index}"):
-        o, p, v, c = T.axis.remap("SSSR", list(loops))
-        with T.init():
-            start = epilogue.initial_value(workload.epilogue, buffers, o + first_block, v, lanes)
-            T.buffer_store(accumulator, start, [o, p, v])
-        table = (o + first_block) * workload.tables // workload.blocks if workload.tables > 1 else 0
-        x = buffers["x"][address(buffers["ct"][table * channels + c], buffers["pt"][p + first_pixel])]
-        panel = first_block * channels * lanes + (o // block_tile) * (channels * block_tile * lanes)
-        k = buffers["k"][panel + c * (block_tile * lanes) + (o % block_tile) * lanes + v]
-        T.buffer_store(accumulator, accumulator[o, p, v] + x * k, [o, p, v])
-    with T.grid(*shape) as loops, T.sblock(f"store_{region.index}"):
-        o, p, v = T.axis.remap("SSS", list(loops))
-        at = epilogue.Position(o + first_block, p + first_pixel, v, lanes)
-        value = epilogue.finish_sum(workload.epilogue, accumulator[o, p, v], buffers, at)
-        y = address(buffers["yo"][at.block], buffers["yp"][at.pixel], v)
-        T.buffer_store(buffers["y"], value, [y])
-
-
 def _schedule_region(
     schedule: Schedule, region: Region, decisions: Decisions, rounds: int, tasks: int, near: bool
-) -> tuple[int, int, int]:
-    """The extents of its outer loops: panels, pixel tiles, block tiles of a panel.
-
-    near: tasks may share the pixels alone, each reading all weights.
-    """
-    o, p, v = schedule.get_loops(schedule.get_sblock(f"store_{region.index}"))
+) -> Sweep:
+    """near: tasks may share the pixels alone, each reading all weights."""
+    name = f"multiply_add_{region.index}"
+    *_, o, p, v = schedule.get_loops(schedule.get_sblock(f"store_{region.index}"))
     (_, blocks, block_tile), (_, pixels, pixel_tile) = region.blocks, region.pixels
-    panel = largest_divisor(blocks // block_tile, decisions["panel"])
-    o_panel, o_outer, o_inner = schedule.split(o, [None, panel, block_tile])
-    p_outer, p_inner = schedule.split(p, [None, pixel_tile])
-    outer = [o_panel, p_outer, o_outer]
+    panels, chunks = region.panels(decisions), region.chunks(decisions)
+    extents = chunks, panels, pixels // pixel_tile // chunks, blocks // block_tile // panels
+    o_panel, o_outer, o_inner = schedule.split(o, [None, extents[3], block_tile])
+    p_chunk, p_outer, p_inner = schedule.split(p, [chunks, extents[2], pixel_tile])
+    outer = [p_chunk, o_panel, p_outer, o_outer]
     schedule.reorder(*outer, p_inner, o_inner, v)
+    over_pixels = p_outer if chunks == 1 else p_chunk
     accumulate_in_registers(
         schedule,
-        f"multiply_add_{region.index}",
+        name,
         f"store_{region.index}",
         outer=outer,
         tile=[p_inner, o_inner],
         unroll=[decisions["unroll"]],
         tasks=tasks,
-        near=[p_outer] if near else [],
+        near=[over_pixels] if near else [],
         rounds=rounds,
     )
-    return blocks // block_tile // panel, pixels // pixel_tile, panel
+    return Sweep.of(schedule, f"{name}_update", region.blocks, region.pixels, extents, rounds)
 
 
 class IndexedConvTemplate:
     """See the module's docstring. Weights: `pack_weights`. Source: Dukhan, arXiv 1907.02129."""
 
     kind = KIND
-    version = 2
+    version = 3
 
     def applies(self, workload: Workload, machine: MachineParameters) -> str | None:
         if isinstance(workload, IndexedConv) and workload.blocks % workload.tables:
@@ -166,27 +135,29 @@ class IndexedConvTemplate:
             "y": ("float32", UNBOUNDED),
             **epilogue.parameters(workload.epilogue, blocks, lanes, pixels),
         }
+        multiply_adds = blocks * pixels * lanes * workload.virtual_channels
+        tasks = tasks_for(multiply_adds / (machine.lanes * machine.fma_ports), decisions["threads"])
+        rounds = rounds_of_run(workload, decisions)
+        near = weights_stay(workload, machine)
         parts = list(regions(workload, decisions))
-
+        joint = are_joint(workload, decisions, machine, 1 if near else tasks)
+        # By panels if these are joint, so that each task reads weights of its own; else within them.
+        over_panels, within = (tasks, 1) if joint and not near else (1, tasks)
         buffers: dict[str, Any] = {}
 
         def body(declared: Buffers) -> None:
             buffers.update(declared)
-            for region in parts:
-                _emit_region(workload, region, buffers)
+            emit_regions(workload, decisions, joint, over_panels, buffers)
 
         schedule = Schedule(emit(parameters, body))
-        multiply_adds = blocks * pixels * lanes * workload.virtual_channels
-        tasks = tasks_for(multiply_adds / (machine.lanes * machine.fma_ports), decisions["threads"])
-        rounds = chunk_rounds(workload, decisions)
-        near = weights_stay(workload, machine)
-        extents = [_schedule_region(schedule, region, decisions, rounds, tasks, near) for region in parts]
+        sweeps = [_schedule_region(schedule, part, decisions, rounds, within, near) for part in parts]
         func = schedule.mod["main"]
-        if rounds > 1:
-            for region, extent in zip(parts, extents, strict=True):
-                sweep = Sweep.of(schedule, f"multiply_add_{region.index}_update", extent)
-                fetch = pixels_ahead(workload, decisions, region.blocks, region.pixels, sweep, buffers)
-                func = func if fetch is None else begin_with(func, sweep.chunk, fetch)
+        for sweep in sweeps:
+            for fetch in (
+                pixels_ahead(workload, decisions, sweep, buffers),
+                weights_ahead(workload, decisions, sweep, buffers, machine.cache_line, tasks if near else 1),
+            ):
+                func = func if fetch is None else begin_with(func, sweep.run, fetch)
         shape = f"{workload.virtual_channels}x{blocks * lanes}x{pixels}"
         shape += f"_t{decisions['pixel_tile']}x{decisions['block_tile']}"
         return kernel_of(KIND, shape, workload, decisions, func, parameters)

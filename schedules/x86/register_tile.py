@@ -13,21 +13,19 @@ from schedules.parallelism import makespan, worth_threads
 from schedules.template import Decisions, ScheduleError, divisors, doublings, largest_divisor, tiles
 from schedules.workload import IndexedConv, PairedConv
 
-_LARGEST_UNROLL = 4
 _LARGEST_CANDIDATE_UNROLL = 16
-_STEP_OVERHEAD = 0.25
+_STEP_OVERHEAD = 0.1
 """Cycles of a reduction step besides loads and arithmetic: its table entry and share of the loop."""
 _TILE_OVERHEAD = 4.0
 """Cycles to start and leave the reduction of a tile."""
-_BURST_OVERHEAD = 0.075
-"""Cycles of a tile's epilogue, times the square of its vectors: few stores hide behind the next tile's
-arithmetic, a burst of them does not."""
 _STREAM_BYTES = 32
 """Bytes a cycle that weights beyond the first cache can arrive with."""
 _TRAFFIC_PENALTY = 0.1
 """Share of a step lost when weights from the second cache and scalars keep the loads as busy as that."""
 _FETCH_STEPS = 32
-"""Multiply-adds per pixel and line of x that hide fetching another line."""
+"""Multiply-adds for every line of x that hide fetching another line."""
+_CHUNK_PENALTY = 2
+"""How many bytes of x a byte of weights is worth: taps of larger kernels read the same x."""
 _REGION_PENALTY = 0.004
 """Share of the whole that a region's own code costs: to compile, to fetch, to predict."""
 
@@ -62,19 +60,21 @@ class RegisterTile:
         """The accumulators and one weight vector stay in registers: beyond it, every step would spill."""
         return self.pixels * self.weights < machine.vector_registers
 
-    def step_cycles(self, machine: MachineParameters) -> float:
-        """Of one step of the reduction: the busiest of arithmetic, loads and dependency chains."""
+    def step_cycles(self, machine: MachineParameters, steps: int) -> float:
+        """Of one of so many steps of the reduction: the busiest of arithmetic and loads, or their latency."""
         arithmetic = self.pixels * self.weights / machine.fma_ports
         spilled = max(0, self.pixels - machine.address_registers)
         loads = self.weights / machine.load_ports + (self.pixels + spilled) / 2
-        cycles = busiest(arithmetic, loads, machine.fma_latency)
+        cycles = max(busiest(arithmetic, loads), float(machine.fma_latency))
         traffic = self.weights * machine.lanes * 4 / _STREAM_BYTES + (self.pixels + spilled) / 2
-        return cycles * (1 + _TRAFFIC_PENALTY * (traffic / cycles) ** 2) + _STEP_OVERHEAD
+        # What a tile reads leaves the first cache before the next tile reads it, if it is half of that.
+        far = min(1.0, 2 * steps * 4 * (self.pixels + self.weights * machine.lanes) / machine.l1_bytes)
+        return cycles * (1 + far * _TRAFFIC_PENALTY * (traffic / cycles) ** 2) + _STEP_OVERHEAD
 
     def cycles(self, machine: MachineParameters, steps: int) -> float:
         """Of one tile, from its addresses to its stores."""
-        burst = (self.pixels * self.weights) ** 2
-        return steps * self.step_cycles(machine) + _TILE_OVERHEAD + _BURST_OVERHEAD * burst
+        burst = machine.burst_cycles * (self.pixels * self.weights) ** 2
+        return steps * self.step_cycles(machine, steps) + _TILE_OVERHEAD + burst
 
 
 def _candidates(workload: IndexedConv, machine: MachineParameters) -> Iterator[RegisterTile]:
@@ -130,9 +130,11 @@ def default_decisions(workload: IndexedConv, machine: MachineParameters, threads
     return {
         "pixel_tile": tile.pixels,
         "block_tile": tile.blocks,
-        "unroll": largest_divisor(workload.virtual_channels, _LARGEST_UNROLL),
+        "unroll": largest_divisor(workload.virtual_channels, machine.unroll),
         "panel": blocks_at_once(workload, tile_bytes, tile.blocks, machine),
+        "chunk": tiles_of_chunk(workload, tile, machine, threads),
         "x_tiles": _tiles_on_their_way(workload, tile, machine),
+        "k_panels": 2 if weight_bytes(workload) >= machine.l1_bytes else 1,
         "threads": threads,
     }
 
@@ -142,11 +144,29 @@ def blocks_at_once(
 ) -> int:
     """How many tiles of blocks, of `tile_bytes` of weights each, should share a sweep over the pixels."""
     whole_tiles = workload.blocks // block_tile
-    # Weights that the second cache cannot hold anyway stream past each tile of x, which it then keeps.
-    panel = machine.l2_bytes // 2 // tile_bytes or whole_tiles
+    # A panel takes half of the second cache, or what one tile of blocks takes of it. Weights that it cannot
+    # hold anyway stream past each tile of x, which it then keeps.
+    fits = 4 * tile_bytes <= 3 * machine.l2_bytes
+    panel = max(1, machine.l2_bytes // 2 // tile_bytes) if fits else whole_tiles
     # Every block of a panel is a run of memory that is written, and read for each operand of its epilogue.
     runs = block_tile * (1 + sum(op.access is not None for op in workload.epilogue))
     return largest_divisor(whole_tiles, min(panel, max(1, machine.streams // runs)))
+
+
+def tiles_of_chunk(
+    workload: IndexedConv, tile: RegisterTile, machine: MachineParameters, threads: int
+) -> int:
+    """How many tiles of pixels all panels should sweep over before the next: the second cache keeps their x.
+
+    All of them if weights, which every chunk reads again, are more than the x that every sweep would. Equally
+    many in each chunk, and equally many chunks for each thread if that can be.
+    """
+    count, sweeps = max(1, workload.pixels // tile.pixels), -(-workload.blocks // tile.blocks)
+    fitting = machine.l2_bytes // 4 // (tile.pixels * workload.virtual_channels * 4)
+    chunks = [count // size for size in divisors(count, max(1, fitting))]
+    best = min(chunks, key=lambda number: (number % threads, number))
+    read_again = (sweeps - 1) * workload.pixels * workload.virtual_channels * 4
+    return count // best if _CHUNK_PENALTY * best * weight_bytes(workload) < read_again else count
 
 
 def weights_stay(workload: IndexedConv | PairedConv, machine: MachineParameters) -> bool:
@@ -154,14 +174,22 @@ def weights_stay(workload: IndexedConv | PairedConv, machine: MachineParameters)
 
     More would be read from memory by each task, where one task's blocks would do.
     """
-    return 4 * workload.blocks * workload.lanes * workload.virtual_channels <= machine.l2_bytes
+    return weight_bytes(workload) <= machine.l2_bytes
+
+
+def weight_bytes(workload: IndexedConv | PairedConv) -> int:
+    """Of all blocks."""
+    return 4 * workload.blocks * workload.lanes * workload.virtual_channels
 
 
 def _tiles_on_their_way(workload: IndexedConv, tile: RegisterTile, machine: MachineParameters) -> int:
-    """Two where the second cache cannot hold x and there is arithmetic to hide the fetches in."""
+    """Two where the second cache cannot hold x, which lies in more runs than the processor follows by itself,
+    and there is arithmetic to hide the fetches in.
+    """
     beyond = workload.virtual_channels * workload.pixels * 4 > machine.l2_bytes
-    shared = workload.lanes * tile.weights >= _FETCH_STEPS and workload.tables == 1
-    return 2 if beyond and shared else 1
+    many = workload.virtual_channels > machine.streams * workload.lanes
+    shared = machine.cache_line // 4 * tile.weights >= _FETCH_STEPS and workload.tables == 1
+    return 2 if beyond and many and shared else 1
 
 
 def candidate_decisions(
@@ -174,7 +202,9 @@ def candidate_decisions(
         "block_tile": tuple(sorted({tile.blocks for tile in tiles_that_fit})),
         "unroll": divisors(workload.virtual_channels, _LARGEST_CANDIDATE_UNROLL),
         "panel": doublings(workload.blocks),
+        "chunk": doublings(max(1, workload.pixels // machine.address_registers)),
         "x_tiles": (1, 2, 3),
+        "k_panels": (1, 2),
         "threads": tuple(sorted({1, threads})),
     }
 

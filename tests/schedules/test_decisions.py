@@ -96,7 +96,16 @@ def test_names_are_stable_and_distinct() -> None:
     biased = IndexedConv(16, 2, 16, 49, epilogue=(EpilogueOp("add_vector"),))
     names = [schedules.build(w, AVX512).name for w in (workload, workload, biased)]
     names.append(schedules.build(workload, AVX2).name)
-    tile = {"pixel_tile": 3, "block_tile": 1, "unroll": 2, "panel": 1, "x_tiles": 1, "threads": 1}
+    tile = {
+        "pixel_tile": 3,
+        "block_tile": 1,
+        "unroll": 2,
+        "panel": 1,
+        "chunk": 64,
+        "x_tiles": 1,
+        "k_panels": 1,
+        "threads": 1,
+    }
     names.append(schedules.build(workload, AVX512, decisions=tile).name)
     assert names[0] == names[1]
     assert len(set(names)) == 4
@@ -105,7 +114,16 @@ def test_names_are_stable_and_distinct() -> None:
 
 def test_packed_weights_hold_each_weight_once() -> None:
     workload = IndexedConv(6, 7, 16, 49)
-    decisions = {"pixel_tile": 7, "block_tile": 3, "unroll": 2, "panel": 1, "x_tiles": 1, "threads": 1}
+    decisions = {
+        "pixel_tile": 7,
+        "block_tile": 3,
+        "unroll": 2,
+        "panel": 1,
+        "chunk": 64,
+        "x_tiles": 1,
+        "k_panels": 1,
+        "threads": 1,
+    }
     kernel = schedules.build(workload, AVX512, decisions=decisions)
     weights = np.arange(7 * 16 * 6, dtype=np.float32).reshape(7 * 16, 6)
     packed = schedules.pack_weights(kernel, weights)
@@ -145,19 +163,48 @@ def test_refusals_say_why(workload: IndexedConv, reason: str) -> None:
     "decisions",
     [
         {"pixel_tile": 7, "block_tile": 3},
-        {"pixel_tile": 0, "block_tile": 3, "unroll": 1, "panel": 1, "x_tiles": 1, "threads": 1},
-        {"pixel_tile": 7, "block_tile": 3, "unroll": 1, "panel": 1, "x_tiles": 1, "threads": 1, "colour": 1},
+        {
+            "pixel_tile": 0,
+            "block_tile": 3,
+            "unroll": 1,
+            "panel": 1,
+            "chunk": 64,
+            "x_tiles": 1,
+            "k_panels": 1,
+            "threads": 1,
+        },
+        {
+            "pixel_tile": 7,
+            "block_tile": 3,
+            "unroll": 1,
+            "panel": 1,
+            "chunk": 64,
+            "x_tiles": 1,
+            "k_panels": 1,
+            "threads": 1,
+            "colour": 1,
+        },
     ],
 )
 def test_records_of_another_shape_are_refused(decisions: dict[str, int]) -> None:
     with pytest.raises(
-        schedules.ScheduleError, match="block_tile, panel, pixel_tile, threads, unroll, x_tiles"
+        schedules.ScheduleError,
+        match="block_tile, chunk, k_panels, panel, pixel_tile, threads, unroll, x_tiles",
     ):
         schedules.build(IndexedConv(6, 7, 16, 49), AVX512, decisions=decisions)
 
 
 def test_decisions_that_do_not_fit_are_refused() -> None:
-    decisions = {"pixel_tile": 7, "block_tile": 3, "unroll": 4, "panel": 1, "x_tiles": 1, "threads": 1}
+    decisions = {
+        "pixel_tile": 7,
+        "block_tile": 3,
+        "unroll": 4,
+        "panel": 1,
+        "chunk": 64,
+        "x_tiles": 1,
+        "k_panels": 1,
+        "threads": 1,
+    }
     with pytest.raises(schedules.ScheduleError, match="unroll 4"):
         schedules.build(IndexedConv(6, 7, 16, 49), AVX512, decisions=decisions)
 
@@ -168,7 +215,7 @@ def test_decisions_that_do_not_fit_are_refused() -> None:
 )
 def test_tiles_that_cannot_be_are_refused(tile: tuple[int, int], tables: int, reason: str) -> None:
     decisions = {"pixel_tile": tile[0], "block_tile": tile[1], "unroll": 1, "panel": 1}
-    decisions |= {"x_tiles": 1, "threads": 1}
+    decisions |= {"chunk": 64, "x_tiles": 1, "k_panels": 1, "threads": 1}
     with pytest.raises(schedules.ScheduleError, match=reason):
         schedules.build(IndexedConv(6, 8, 16, 49, tables=tables), AVX512, decisions=decisions)
 

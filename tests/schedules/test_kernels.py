@@ -19,6 +19,7 @@ from schedules.workload import (
     WindowPool,
 )
 from tests.schedules import reference
+from tests.schedules.fetches import fetched_from
 from tests.schedules.harness import host_targets, run
 
 TARGETS = [pytest.param(target, id=str(target.attrs["mcpu"])) for target in host_targets()]
@@ -76,7 +77,9 @@ def test_indexed_conv_follows_decisions(
         "block_tile": block_tile,
         "unroll": unroll,
         "panel": panel,
+        "chunk": 64,
         "x_tiles": 1,
+        "k_panels": 1,
         "threads": 1,
     }
     workload = IndexedConv(24, 7, lanes_of(target), 23, 1, BIAS_RELU)
@@ -85,15 +88,21 @@ def test_indexed_conv_follows_decisions(
 
 
 @pytest.mark.parametrize(
-    ("tables", "block_tile", "panel", "x_tiles", "threads"),
-    [(1, 2, 1, 2, 1), (1, 1, 3, 3, 2), (3, 1, 3, 2, 1)],
+    ("tables", "block_tile", "panel", "chunk", "x_tiles", "threads"),
+    [(1, 2, 1, 75, 2, 1), (1, 1, 3, 15, 2, 1), (1, 1, 3, 75, 3, 2), (1, 2, 1, 5, 2, 2), (3, 1, 3, 25, 2, 1)],
 )
 def test_indexed_conv_fetches_later_pixels(
-    target: tvm.target.Target, tables: int, block_tile: int, panel: int, x_tiles: int, threads: int
+    target: tvm.target.Target,
+    tables: int,
+    block_tile: int,
+    panel: int,
+    chunk: int,
+    x_tiles: int,
+    threads: int,
 ) -> None:
     workload = IndexedConv(96, 6, lanes_of(target), 300, tables, BIAS_RELU)
-    decisions = {"pixel_tile": 4, "block_tile": block_tile, "unroll": 2, "panel": panel}
-    decisions |= {"x_tiles": x_tiles, "threads": threads}
+    decisions = {"pixel_tile": 4, "block_tile": block_tile, "unroll": 2, "panel": panel, "chunk": chunk}
+    decisions |= {"x_tiles": x_tiles, "k_panels": 1, "threads": threads}
     assert "prefetch" in schedules.build(workload, target, decisions=decisions).func.script()
     check_indexed_conv(workload, target, decisions)
 
@@ -103,9 +112,74 @@ def test_nothing_is_fetched_ahead_of_nothing(
     target: tvm.target.Target, channels: int, x_tiles: int, pixels: int
 ) -> None:
     """Not if it is not decided, not for parts of channel blocks, not without a later tile."""
-    decisions = {"pixel_tile": 4, "block_tile": 1, "unroll": 2, "panel": 1, "x_tiles": x_tiles, "threads": 1}
+    decisions = {"pixel_tile": 4, "block_tile": 1, "unroll": 2, "panel": 1, "chunk": 9}
+    decisions |= {"x_tiles": x_tiles, "k_panels": 1, "threads": 1}
     kernel = schedules.build(IndexedConv(channels, 2, lanes_of(target), pixels), target, decisions=decisions)
     assert "prefetch" not in kernel.func.script()
+
+
+@pytest.mark.parametrize("tables", [1, 5])
+@pytest.mark.parametrize("chunk", [1, 3, 4, 12])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_indexed_conv_in_chunks_of_pixels(
+    target: tvm.target.Target, tables: int, chunk: int, threads: int
+) -> None:
+    """Those that divide the tiles of pixels, and the next smaller ones."""
+    workload = IndexedConv(160, 15, lanes_of(target), 51, tables, ADD_BLOCK)
+    decisions = {"pixel_tile": 4, "block_tile": 1, "unroll": 4, "panel": 3, "chunk": chunk}
+    decisions |= {"x_tiles": 1, "k_panels": 2, "threads": threads}
+    check_indexed_conv(workload, target, decisions)
+
+
+@pytest.mark.parametrize("panels", [4, 5])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_weights_beyond_the_second_cache_come_once(
+    target: tvm.target.Target, panels: int, threads: int
+) -> None:
+    """All pixels of a panel before the next panel; unless threads cannot share the panels evenly."""
+    machine, channels = schedules.machine_of(target), 256
+    blocks = (1 + machine.l2_bytes // (4 * channels * machine.lanes * panels)) * panels
+    workload = IndexedConv(channels, blocks, machine.lanes, 13, 1, BIAS_RELU)
+    decisions = {"pixel_tile": 5, "block_tile": 1, "unroll": 4, "panel": blocks // panels, "chunk": 2}
+    decisions |= {"x_tiles": 1, "k_panels": 1, "threads": threads}
+    script = schedules.build(workload, target, decisions=decisions).func.script()
+    once = panels % threads == 0
+    loop = f"T.parallel({panels})" if threads > 1 else f"range({panels})"
+    assert (loop in script) == once
+    check_indexed_conv(workload, target, decisions)
+
+
+@pytest.mark.parametrize("chunk", [6, 3])
+@pytest.mark.parametrize(("channels", "pixels"), [(96, 37), (40, 37), (512, 40)])
+def test_weights_are_fetched_before_they_are_used(
+    target: tvm.target.Target, channels: int, pixels: int, chunk: int
+) -> None:
+    """Those of every panel but the first, as many behind the last, and the first one's for the next chunk."""
+    lanes = lanes_of(target)
+    blocks, panel = 6, 2
+    decisions = {"pixel_tile": 6, "block_tile": 1, "unroll": 4, "panel": panel, "chunk": chunk}
+    decisions |= {"x_tiles": 1, "k_panels": 2, "threads": 1}
+    kernel = schedules.build(IndexedConv(channels, blocks, lanes, pixels), target, decisions=decisions)
+    fetched = fetched_from("k_buffer", kernel.func)
+    line, size = 64 // 4, panel * channels * lanes
+    lines = {start // line for start in fetched}
+    assert all(start % line == 0 for start in fetched)
+    assert set(range(size // line, (blocks + panel) * size // panel // line)) <= lines
+    assert max(lines) < (blocks + 2 * panel) * size // panel // line
+    assert (0 in lines) == (chunk < 6)
+
+
+def test_each_task_fetches_the_weights_that_it_reads(target: tvm.target.Target) -> None:
+    """Where tasks share the pixels: all of the next panel."""
+    lanes, channels = lanes_of(target), 128
+    decisions = {"pixel_tile": 6, "block_tile": 1, "unroll": 4, "panel": 2, "chunk": 40}
+    decisions |= {"x_tiles": 1, "k_panels": 2, "threads": 2}
+    kernel = schedules.build(IndexedConv(channels, 6, lanes, 240), target, 2, decisions)
+    assert kernel.tasks == 2
+    of_panel = 2 * channels * lanes // 16
+    for task in range(2):
+        lines = {start // 16 for start in fetched_from("k_buffer", kernel.func, task)}
+        assert lines == set(range(of_panel, 4 * of_panel))
 
 
 def test_indexed_conv_in_threads(target: tvm.target.Target) -> None:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import attrs
 import numpy as np
 import pytest
 import tvm
-import tvm_ffi
-from tvm import s_tir, tirx
 
 import schedules
 from schedules.paired_products import HEADER, Pairing, pair_channels
 from schedules.sharing import tasks_of
 from schedules.workload import Epilogue, EpilogueOp, PairedConv
 from tests.schedules import reference
+from tests.schedules.fetches import fetched_from
 from tests.schedules.harness import AVX2, AVX512, host_targets, run
 from tvm_passes.lowering.convolution import of_pixels
 
@@ -186,46 +184,14 @@ def test_it_is_shared_whatever_the_blocks(channels: int, blocks: int, pixels: in
     assert tasks_of(kernel.func) == 2
 
 
-def fetched_rows(kernel: schedules.Kernel) -> list[int]:
-    """The vectors of weights that a run fetches, in order; all numbers are such that products are paired."""
-    analyzer = tvm.sym.Analyzer()
-    rows: list[int] = []
-
-    def value(expression: Any, at: dict[Any, int]) -> int | None:
-        def number(var: tirx.Var) -> Any:
-            return tirx.IntImm("int32", at[var]) if var in at else var
-
-        simple = analyzer.simplify(tvm_ffi.structural_map(expression, (tirx.Var, number), order="post"))
-        return int(simple.value) if isinstance(simple, tirx.IntImm) else None
-
-    def walk(statement: Any, at: dict[Any, int]) -> None:
-        match statement:
-            case tirx.SeqStmt():
-                for part in statement.seq:
-                    walk(part, at)
-            case tirx.For() if statement.kind != tirx.ForKind.VECTORIZED:
-                for i in range(value(statement.extent, at)):
-                    walk(statement.body, {**at, statement.loop_var: i})
-            case tirx.IfThenElse():
-                if value(statement.condition, at) != 0:
-                    walk(statement.then_case, at)
-            case s_tir.SBlockRealize():
-                walk(statement.block.body, at)
-            case tirx.Evaluate(value=call) if "prefetch" in str(call):
-                (address,) = (a for a in call.args if isinstance(a, tvm.ir.Call))
-                rows.append(value(address.args[0].indices[0], at) // LANES)
-
-    walk(kernel.func.body, {})
-    return rows
-
-
 @pytest.mark.parametrize(("columns", "panel"), [(7, 2), (2, 2), (7, 1), (7, 6), (1, 3)])
 def test_weights_are_fetched_before_they_are_used(columns: int, panel: int) -> None:
     """Those of every panel but the first, and as many behind the last, which are the next step's."""
     channels, blocks = 13, 6
     workload = PairedConv(channels, 2, blocks, LANES, 37, BIAS_RELU)
     decisions = {"pixel_tile": 5, "columns": columns, "panel": panel, "unroll": 1, "threads": 1}
-    rows = fetched_rows(schedules.build(workload, AVX512, 1, decisions))
+    kernel = schedules.build(workload, AVX512, 1, decisions)
+    rows = [start // LANES for start in fetched_from("k_buffer", kernel.func)]
     begin, end = ((channels + HEADER) * block for block in (panel, blocks + panel))
     assert set(range(begin, end)) <= set(rows)
     assert set(rows) <= set(range(begin, end + 1))  # equal shares of an odd number
@@ -242,6 +208,7 @@ def test_fetches_are_bursts_between_sums() -> None:
     assert min(bursts) > 1
 
 
+@executed
 @pytest.mark.parametrize("magnitude", [1e-30, 1e-4, 0.01, 0.1, 1.0, 10.0, 100.0, 1e4, 1e30])
 def test_no_input_costs_accuracy(magnitude: float) -> None:
     """What is far from the magnitude the weights are scaled to is not paired."""

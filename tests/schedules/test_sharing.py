@@ -103,7 +103,16 @@ def test_tasks_take_pixels_where_weights_are_few_and_blocks_where_they_are_many(
     channels: int, axis: int
 ) -> None:
     workload = IndexedConv(channels, 12, LANES, 64)
-    decisions = {"pixel_tile": 8, "block_tile": 2, "unroll": 4, "panel": 3, "x_tiles": 1, "threads": 2}
+    decisions = {
+        "pixel_tile": 4,
+        "block_tile": 2,
+        "unroll": 4,
+        "panel": 3,
+        "chunk": 64,
+        "x_tiles": 1,
+        "k_panels": 1,
+        "threads": 2,
+    }
     kernel = schedules.build(workload, TARGET, 2, decisions)
     arguments = _arguments(kernel)
     places = arguments["yo"][:, None] + arguments["yp"][None, :]
