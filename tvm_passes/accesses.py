@@ -105,13 +105,15 @@ def _indexed_conv(workload: IndexedConv, arguments: _Arguments) -> Sweeps:
     channels = arguments.table("ct", workload.tables)
     tile = decisions["block_tile"]
     panel = largest_divisor(max(1, workload.blocks // tile), decisions["panel"])
-    return _sums(
+    chunk = largest_divisor(max(1, workload.pixels // decisions["pixel_tile"]), decisions["chunk"])
+    sums = _sums(
         workload,
         arguments,
         channels[of_block] if workload.tables > 1 else channels,
         run=min(workload.blocks, tile * panel),
         step=decisions["pixel_tile"],
     )
+    return attrs.evolve(sums, chunk=chunk * decisions["pixel_tile"])
 
 
 def _paired_conv(workload: PairedConv, arguments: _Arguments) -> Sweeps:

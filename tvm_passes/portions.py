@@ -9,7 +9,7 @@ region behind the other.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import accumulate
+from itertools import accumulate, product
 
 import attrs
 import numpy as np
@@ -73,11 +73,12 @@ class Lines:
         if count <= 1:
             yield whole
             return
-        runs = _cut(slice(0, sweeps.blocks), count, sweeps.run)
-        parts = _cut(slice(0, sweeps.pixels), -(-count // len(runs)), sweeps.step)
-        for run in runs:
+        chunks = _cut(slice(0, sweeps.pixels), -(-sweeps.pixels // sweeps.chunk), sweeps.step)
+        runs = _cut(slice(0, sweeps.blocks), -(-count // len(chunks)), sweeps.run)
+        for chunk, run in product(chunks, runs):
+            parts = _cut(chunk, -(-count // (len(chunks) * len(runs))), sweeps.step)
             for pixels in parts:
-                for blocks in _cut(run, -(-count // (len(runs) * len(parts)))):
+                for blocks in _cut(run, -(-count // (len(chunks) * len(runs) * len(parts)))):
                     yield self._portion(sweeps, blocks, pixels)
 
     def _portion(self, sweeps: Sweeps, blocks: slice, pixels: slice) -> Portion:

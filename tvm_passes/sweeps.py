@@ -42,13 +42,14 @@ class Span:
 
 @attrs.frozen(eq=False)
 class Sweeps:
-    """All accesses of an invocation, and their order: for every run of blocks a sweep over the pixels.
+    """All accesses of an invocation, and their order: in each chunk, for each run of blocks, over the pixels.
 
     blocks: of the result.
     pixels: of the result; for Winograd's forms, tiles of them.
     run:    blocks of a sweep.
     step:   pixels that meet all blocks of the run before the next ones do.
     spans:  weights and tables.
+    chunk:  pixels that meet all runs before the next ones do.
     """
 
     blocks: int
@@ -57,3 +58,4 @@ class Sweeps:
     step: int
     accesses: tuple[Access, ...]
     spans: tuple[Span, ...] = ()
+    chunk: int = attrs.field(default=attrs.Factory(lambda self: self.pixels, takes_self=True))

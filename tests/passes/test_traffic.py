@@ -39,6 +39,7 @@ from tvm_passes.tiling import NO_TILING, Tiling
 from tvm_passes.traffic import traffic_of
 
 ZEN4 = tvm.target.Target({"kind": "llvm", "mcpu": "znver4"})
+ZEN3 = tvm.target.Target({"kind": "llvm", "mcpu": "znver3"})
 LINE = 64
 RANDOM = np.random.default_rng(4)
 ROWS = COLUMNS = 16
@@ -183,6 +184,20 @@ def test_the_halo_of_a_window_is_read_again_only_by_count() -> None:
     inside = traffic(chain, 6 * PLANE)[1]
     assert inside.reread == 0
     assert inside.read > 3 * PLANE * LINE
+
+
+def test_pixels_that_the_cache_cannot_hold_are_read_once_for_all_outputs() -> None:
+    """In chunks that stay there while all panels of outputs are computed."""
+
+    def wide(emit: Emit, x: Var) -> Expr:
+        y = emit(op.nn.relu(emit(conv(x, random_weight(RANDOM, 384, 16, 1, 1)))))
+        return emit(conv(y, random_weight(RANDOM, 128, 384, 1, 1)))
+
+    program = lower_module(module([(1, 16, 28, 28)], wide), ZEN3, PipelineOptions(tiling=NO_TILING))
+    step = list(traffic_of(program, machine_of(ZEN3)))[-2]
+    tensor = 4 * 384 * 28 * 28
+    assert machine_of(ZEN3).l2_bytes < tensor / 2
+    assert 0.5 * tensor < step.reread < 1.3 * tensor
 
 
 def test_every_kind_of_workload_is_known() -> None:
