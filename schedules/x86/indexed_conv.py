@@ -41,12 +41,7 @@ from schedules.template import Decisions, Kernel, ScheduleError, kernel_of, tile
 from schedules.workload import IndexedConv, Workload
 from schedules.x86.indexed_regions import Region, are_joint, emit_regions, regions
 from schedules.x86.pixels_ahead import pixels_ahead, rounds_of_run
-from schedules.x86.register_tile import (
-    candidate_decisions,
-    check_tile,
-    default_decisions,
-    weights_stay,
-)
+from schedules.x86.register_tile import candidate_decisions, check_tile, default_decisions, weights_stay
 from schedules.x86.sweep import Sweep
 from schedules.x86.weights_ahead import weights_ahead
 
@@ -96,7 +91,7 @@ def _schedule_region(
         near=[over_pixels] if near else [],
         rounds=rounds,
     )
-    return Sweep.of(schedule, f"{name}_update", region.blocks, region.pixels, extents, rounds)
+    return Sweep.of(schedule, f"{name}_update", region, extents, rounds)
 
 
 class IndexedConvTemplate:

@@ -42,10 +42,10 @@ def pixels_ahead(
     ahead, count = decisions["x_tiles"] - 1, chunks * tiles
     if not _fetches(workload, decisions) or count <= ahead:
         return None
-    block = sweep.blocks[0] + (at_panel * panel + at_block) * sweep.blocks[2]
+    block = sweep.region.blocks[0] + (at_panel * panel + at_block) * sweep.region.blocks[2]
     table = block * workload.tables // workload.blocks if workload.tables > 1 else 0
     channel = buffers["ct"][table * workload.virtual_channels + sweep.run * workload.lanes]
-    first_pixel, _, tile = sweep.pixels
+    first_pixel, _, tile = sweep.region.pixels
     at = at_chunk * tiles + at_tile
     exists = at < count - ahead
     if workload.tables == 1:

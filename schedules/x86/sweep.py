@@ -8,6 +8,8 @@ from typing import Any
 import attrs
 from tvm.s_tir import Schedule
 
+from schedules.x86.indexed_regions import Region
+
 Expr = Any
 
 Extents = tuple[int, int, int, int]
@@ -21,13 +23,11 @@ _INSIDE = 5
 class Sweep:
     """The loops of a region, and the one over runs of channels inside.
 
-    blocks, pixels: (first, count, tile) of the region.
     extents: of the region's loops; at: their indices.
     runs:    how many runs of channels there are; run: the loop over them, and its index.
     """
 
-    blocks: tuple[int, int, int]
-    pixels: tuple[int, int, int]
+    region: Region
     extents: Extents
     at: tuple[Expr, ...]
     runs: int
@@ -35,13 +35,7 @@ class Sweep:
 
     @classmethod
     def of(
-        cls,
-        schedule: Schedule,
-        multiply_add: str,
-        blocks: tuple[int, int, int],
-        pixels: tuple[int, int, int],
-        extents: Extents,
-        rounds: int,
+        cls, schedule: Schedule, multiply_add: str, region: Region, extents: Extents, rounds: int
     ) -> Sweep:
         """Around a scheduled block: a loop over joint panels, and the others, which may be fused.
 
@@ -57,4 +51,4 @@ class Sweep:
             further = [math.prod(sizes[i + 1 :]) for i in range(len(sizes))]
             at = [at[0] // step % size for step, size in zip(further, sizes, strict=True)]
         at[1] = joint.loop_var * panels + at[1]
-        return cls(blocks, pixels, extents, tuple(at), int(run.extent), run.loop_var)
+        return cls(region, extents, tuple(at), int(run.extent), run.loop_var)

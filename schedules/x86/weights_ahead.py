@@ -27,11 +27,11 @@ def weights_ahead(
     tasks:      that share the pixels of a sweep; each fetches all lines.
     None where nothing is to be fetched, nor beside whole tiles of pixels, which have all weights fetched.
     """
-    if decisions["k_panels"] == 1 or sweep.pixels[0] > 0:
+    if decisions["k_panels"] == 1 or sweep.region.pixels[0] > 0:
         return None
     chunks, panels, tiles, panel = sweep.extents
     at_chunk, at_panel, at_tile, at_block = sweep.at
-    size = panel * sweep.blocks[2] * workload.lanes * workload.virtual_channels
+    size = panel * sweep.region.blocks[2] * workload.lanes * workload.virtual_channels
     line = cache_line // _ITEM
     lines = -(-size // line)
     runs = tiles * panel * sweep.runs
@@ -44,6 +44,6 @@ def weights_ahead(
     following = at_panel + 1
     if chunks > 1:  # which begins again with the first panel, but for the last chunk
         following = tirx.Select(at_chunk < chunks - 1, following % panels, following)
-    first = sweep.blocks[0] * workload.lanes * workload.virtual_channels + following * size
+    first = sweep.region.blocks[0] * workload.lanes * workload.virtual_channels + following * size
     places = [first + (fetch * together + i) * line for i in range(together)]
     return prefetch_if(tirx.EQ(number % apart, tirx.IntImm("int32", 0)), buffers["k"], places)
