@@ -133,8 +133,10 @@ class IndexedConvTemplate:
         multiply_adds = blocks * pixels * lanes * workload.virtual_channels
         tasks = tasks_for(multiply_adds / (machine.lanes * machine.fma_ports), decisions["threads"])
         rounds = rounds_of_run(workload, decisions)
-        near = weights_stay(workload, machine)
         parts = list(regions(workload, decisions))
+        near = weights_stay(workload, machine) and (
+            parts[0].shares_pixels(tasks) or not are_joint(workload, decisions, machine, 1)
+        )
         joint = are_joint(workload, decisions, machine, 1 if near else tasks)
         # By panels if these are joint, so that each task reads weights of its own; else within them.
         over_panels, within = (tasks, 1) if joint and not near else (1, tasks)

@@ -36,6 +36,11 @@ class Region:
         _, pixels, tile = self.pixels
         return pixels // tile // largest_divisor(pixels // tile, decisions["chunk"])
 
+    def shares_pixels(self, tasks: int) -> bool:
+        """Whether so many tasks get equally many tiles of pixels."""
+        _, pixels, tile = self.pixels
+        return divides_evenly(pixels // tile, tasks)
+
 
 def regions(workload: IndexedConv, decisions: Decisions) -> Iterator[Region]:
     """At most four: whole tiles, and the remainders below and beside them."""

@@ -8,19 +8,28 @@ from tvm import tirx
 
 from schedules.emit import Buffers, address
 from schedules.prefetch import Statement, prefetch_if
-from schedules.template import Decisions
+from schedules.template import Decisions, divisors
 from schedules.workload import IndexedConv
 from schedules.x86.sweep import Sweep
 
 Expr = Any
 
+_FEWEST_ROUNDS = 4
+"""Fewer would be unrolled."""
+
 
 def rounds_of_run(workload: IndexedConv, decisions: Decisions) -> int:
-    """Rounds of the unrolled reduction that read one channel block; 1 where no pixels are fetched ahead.
+    """Rounds of the unrolled reduction between two places where something may be fetched; 1 if nothing is.
 
-    They are a loop of their own: its body stays as it is.
+    They are a loop of their own, whose body stays as it is: beside a fetch LLVM loads what a body multiplies
+    far ahead, and lacks the registers. A run of channels is a block of them where pixels are fetched ahead.
     """
-    return workload.lanes // decisions["unroll"] if _fetches(workload, decisions) else 1
+    if _fetches(workload, decisions):
+        return workload.lanes // decisions["unroll"]
+    if decisions["k_panels"] == 1:
+        return 1
+    steps = workload.virtual_channels // decisions["unroll"]
+    return min((rounds for rounds in divisors(steps, steps) if rounds >= _FEWEST_ROUNDS), default=steps)
 
 
 def _fetches(workload: IndexedConv, decisions: Decisions) -> bool:

@@ -134,7 +134,7 @@ def default_decisions(workload: IndexedConv, machine: MachineParameters, threads
         "panel": blocks_at_once(workload, tile_bytes, tile.blocks, machine),
         "chunk": tiles_of_chunk(workload, tile, machine, threads),
         "x_tiles": _tiles_on_their_way(workload, tile, machine),
-        "k_panels": 2 if weight_bytes(workload) >= machine.l1_bytes else 1,
+        "k_panels": _panels_on_their_way(workload, tile, machine),
         "threads": threads,
     }
 
@@ -190,6 +190,14 @@ def _tiles_on_their_way(workload: IndexedConv, tile: RegisterTile, machine: Mach
     many = workload.virtual_channels > machine.streams * workload.lanes
     shared = machine.cache_line // 4 * tile.weights >= _FETCH_STEPS and workload.tables == 1
     return 2 if beyond and many and shared else 1
+
+
+def _panels_on_their_way(workload: IndexedConv, tile: RegisterTile, machine: MachineParameters) -> int:
+    """Two where weights leave the first cache and the arithmetic of several tiles hides the fetches.
+
+    One tile reads weights as fast as they come: a stream that the processor follows by itself.
+    """
+    return 2 if weight_bytes(workload) >= machine.l1_bytes and workload.pixels > tile.pixels else 1
 
 
 def candidate_decisions(

@@ -12,7 +12,7 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
 
-from schedules import PIPELINE_NAME, Kernel
+from schedules import PIPELINE_NAME, Decisions, Kernel
 from schedules.sharing import tasks_of
 
 AVX512 = tvm.target.Target({"kind": "llvm", "mcpu": "znver4"})
@@ -27,6 +27,30 @@ def host_targets() -> list[tvm.target.Target]:
     features = {str(name) for name in tvm.target.codegen.llvm_get_cpu_features(host)}
     wide = [AVX512] if "avx512f" in features else []
     return [*wide, AVX2]
+
+
+def indexed_conv_decisions(
+    pixel_tile: int,
+    block_tile: int,
+    unroll: int = 1,
+    panel: int = 1,
+    *,
+    chunk: int = 64,
+    x_tiles: int = 1,
+    k_panels: int = 1,
+    threads: int = 1,
+) -> Decisions:
+    """Of an indexed convolution that fetches nothing and runs on one thread, unless told otherwise."""
+    return {
+        "pixel_tile": pixel_tile,
+        "block_tile": block_tile,
+        "unroll": unroll,
+        "panel": panel,
+        "chunk": chunk,
+        "x_tiles": x_tiles,
+        "k_panels": k_panels,
+        "threads": threads,
+    }
 
 
 def wrap(func: tirx.PrimFunc, arrays: Sequence[Array], only: int | None = None) -> tvm.IRModule:

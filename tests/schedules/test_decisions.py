@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import tvm
@@ -13,7 +15,7 @@ from schedules.peak import measure_fma_peak
 from schedules.template import largest_divisor, tiles
 from schedules.workload import Elementwise, EpilogueOp, IndexedConv
 from schedules.x86.register_tile import RegisterTile, default_decisions
-from tests.schedules.harness import AVX2, AVX512, host_targets
+from tests.schedules.harness import AVX2, AVX512, compile_call, host_targets, indexed_conv_decisions
 
 
 def test_machine_of_instruction_sets() -> None:
@@ -91,21 +93,35 @@ def test_large_inputs_are_fetched_ahead() -> None:
     assert (large["x_tiles"], small["x_tiles"]) == (2, 1)
 
 
+def test_weights_are_fetched_ahead_where_several_tiles_read_them() -> None:
+    """One tile, as in a fully connected layer, reads them as fast as they come."""
+    machine = schedules.machine_of(AVX512)
+    several = default_decisions(IndexedConv(1024, 63, 16, 49), machine, 1)
+    one = default_decisions(IndexedConv(1024, 63, 16, 1), machine, 1)
+    assert (several["k_panels"], one["k_panels"]) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    "workload", [IndexedConv(128, 288, 16, 49, tables=36), IndexedConv(147, 4, 16, 545)], ids=["many", "few"]
+)
+def test_fetching_weights_costs_no_registers(workload: IndexedConv) -> None:
+    """Sums of several blocks stay in registers beside fetches: no vector is stored on the stack."""
+    decisions = default_decisions(workload, schedules.machine_of(AVX512), 1)
+    assert (decisions["k_panels"], decisions["block_tile"]) == (2, 2)
+    kernel = schedules.build(workload, AVX512, 1, decisions)
+    arrays = [np.zeros(8, np.float32) for _ in kernel.parameters]
+    _, _, executable = compile_call(kernel.func, arrays, AVX512)
+    assembly = executable.mod.inspect_source("asm")
+    assert "prefetcht1" in assembly
+    assert not re.findall(r"vmov[au]ps\s+%zmm\d+, -?\d*\(%r[sb]p\)", assembly)
+
+
 def test_names_are_stable_and_distinct() -> None:
     workload = IndexedConv(16, 2, 16, 49)
     biased = IndexedConv(16, 2, 16, 49, epilogue=(EpilogueOp("add_vector"),))
     names = [schedules.build(w, AVX512).name for w in (workload, workload, biased)]
     names.append(schedules.build(workload, AVX2).name)
-    tile = {
-        "pixel_tile": 3,
-        "block_tile": 1,
-        "unroll": 2,
-        "panel": 1,
-        "chunk": 64,
-        "x_tiles": 1,
-        "k_panels": 1,
-        "threads": 1,
-    }
+    tile = indexed_conv_decisions(3, 1, 2, 1)
     names.append(schedules.build(workload, AVX512, decisions=tile).name)
     assert names[0] == names[1]
     assert len(set(names)) == 4
@@ -114,16 +130,7 @@ def test_names_are_stable_and_distinct() -> None:
 
 def test_packed_weights_hold_each_weight_once() -> None:
     workload = IndexedConv(6, 7, 16, 49)
-    decisions = {
-        "pixel_tile": 7,
-        "block_tile": 3,
-        "unroll": 2,
-        "panel": 1,
-        "chunk": 64,
-        "x_tiles": 1,
-        "k_panels": 1,
-        "threads": 1,
-    }
+    decisions = indexed_conv_decisions(7, 3, 2, 1)
     kernel = schedules.build(workload, AVX512, decisions=decisions)
     weights = np.arange(7 * 16 * 6, dtype=np.float32).reshape(7 * 16, 6)
     packed = schedules.pack_weights(kernel, weights)
@@ -163,27 +170,8 @@ def test_refusals_say_why(workload: IndexedConv, reason: str) -> None:
     "decisions",
     [
         {"pixel_tile": 7, "block_tile": 3},
-        {
-            "pixel_tile": 0,
-            "block_tile": 3,
-            "unroll": 1,
-            "panel": 1,
-            "chunk": 64,
-            "x_tiles": 1,
-            "k_panels": 1,
-            "threads": 1,
-        },
-        {
-            "pixel_tile": 7,
-            "block_tile": 3,
-            "unroll": 1,
-            "panel": 1,
-            "chunk": 64,
-            "x_tiles": 1,
-            "k_panels": 1,
-            "threads": 1,
-            "colour": 1,
-        },
+        indexed_conv_decisions(0, 3, 1, 1),
+        {**indexed_conv_decisions(7, 3, 1, 1), "colour": 1},
     ],
 )
 def test_records_of_another_shape_are_refused(decisions: dict[str, int]) -> None:
@@ -195,16 +183,7 @@ def test_records_of_another_shape_are_refused(decisions: dict[str, int]) -> None
 
 
 def test_decisions_that_do_not_fit_are_refused() -> None:
-    decisions = {
-        "pixel_tile": 7,
-        "block_tile": 3,
-        "unroll": 4,
-        "panel": 1,
-        "chunk": 64,
-        "x_tiles": 1,
-        "k_panels": 1,
-        "threads": 1,
-    }
+    decisions = indexed_conv_decisions(7, 3, 4, 1)
     with pytest.raises(schedules.ScheduleError, match="unroll 4"):
         schedules.build(IndexedConv(6, 7, 16, 49), AVX512, decisions=decisions)
 
@@ -214,8 +193,7 @@ def test_decisions_that_do_not_fit_are_refused() -> None:
     [((8, 4), 1, "8 pixels by 4 vectors do not fit 32 registers"), ((7, 3), 4, "different tables")],
 )
 def test_tiles_that_cannot_be_are_refused(tile: tuple[int, int], tables: int, reason: str) -> None:
-    decisions = {"pixel_tile": tile[0], "block_tile": tile[1], "unroll": 1, "panel": 1}
-    decisions |= {"chunk": 64, "x_tiles": 1, "k_panels": 1, "threads": 1}
+    decisions = indexed_conv_decisions(tile[0], tile[1], 1, 1)
     with pytest.raises(schedules.ScheduleError, match=reason):
         schedules.build(IndexedConv(6, 8, 16, 49, tables=tables), AVX512, decisions=decisions)
 

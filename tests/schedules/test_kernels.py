@@ -20,7 +20,7 @@ from schedules.workload import (
 )
 from tests.schedules import reference
 from tests.schedules.fetches import fetched_from
-from tests.schedules.harness import host_targets, run
+from tests.schedules.harness import host_targets, indexed_conv_decisions, run
 
 TARGETS = [pytest.param(target, id=str(target.attrs["mcpu"])) for target in host_targets()]
 BIAS_RELU: Epilogue = (EpilogueOp("add_vector"), EpilogueOp("relu"))
@@ -72,16 +72,7 @@ def test_indexed_conv_of_any_channel_block(target: tvm.target.Target, lanes: int
 def test_indexed_conv_follows_decisions(
     target: tvm.target.Target, pixel_tile: int, block_tile: int, unroll: int, panel: int
 ) -> None:
-    decisions = {
-        "pixel_tile": pixel_tile,
-        "block_tile": block_tile,
-        "unroll": unroll,
-        "panel": panel,
-        "chunk": 64,
-        "x_tiles": 1,
-        "k_panels": 1,
-        "threads": 1,
-    }
+    decisions = indexed_conv_decisions(pixel_tile, block_tile, unroll, panel)
     workload = IndexedConv(24, 7, lanes_of(target), 23, 1, BIAS_RELU)
     assert schedules.build(workload, target, decisions=decisions).decisions == decisions
     check_indexed_conv(workload, target, decisions)
@@ -101,8 +92,7 @@ def test_indexed_conv_fetches_later_pixels(
     threads: int,
 ) -> None:
     workload = IndexedConv(96, 6, lanes_of(target), 300, tables, BIAS_RELU)
-    decisions = {"pixel_tile": 4, "block_tile": block_tile, "unroll": 2, "panel": panel, "chunk": chunk}
-    decisions |= {"x_tiles": x_tiles, "k_panels": 1, "threads": threads}
+    decisions = indexed_conv_decisions(4, block_tile, 2, panel, chunk=chunk, x_tiles=x_tiles, threads=threads)
     assert "prefetch" in schedules.build(workload, target, decisions=decisions).func.script()
     check_indexed_conv(workload, target, decisions)
 
@@ -112,8 +102,7 @@ def test_nothing_is_fetched_ahead_of_nothing(
     target: tvm.target.Target, channels: int, x_tiles: int, pixels: int
 ) -> None:
     """Not if it is not decided, not for parts of channel blocks, not without a later tile."""
-    decisions = {"pixel_tile": 4, "block_tile": 1, "unroll": 2, "panel": 1, "chunk": 9}
-    decisions |= {"x_tiles": x_tiles, "k_panels": 1, "threads": 1}
+    decisions = indexed_conv_decisions(4, 1, 2, 1, chunk=9, x_tiles=x_tiles)
     kernel = schedules.build(IndexedConv(channels, 2, lanes_of(target), pixels), target, decisions=decisions)
     assert "prefetch" not in kernel.func.script()
 
@@ -126,8 +115,7 @@ def test_indexed_conv_in_chunks_of_pixels(
 ) -> None:
     """Those that divide the tiles of pixels, and the next smaller ones."""
     workload = IndexedConv(160, 15, lanes_of(target), 51, tables, ADD_BLOCK)
-    decisions = {"pixel_tile": 4, "block_tile": 1, "unroll": 4, "panel": 3, "chunk": chunk}
-    decisions |= {"x_tiles": 1, "k_panels": 2, "threads": threads}
+    decisions = indexed_conv_decisions(4, 1, 4, 3, chunk=chunk, k_panels=2, threads=threads)
     check_indexed_conv(workload, target, decisions)
 
 
@@ -140,8 +128,7 @@ def test_weights_beyond_the_second_cache_come_once(
     machine, channels = schedules.machine_of(target), 256
     blocks = (1 + machine.l2_bytes // (4 * channels * machine.lanes * panels)) * panels
     workload = IndexedConv(channels, blocks, machine.lanes, 13, 1, BIAS_RELU)
-    decisions = {"pixel_tile": 5, "block_tile": 1, "unroll": 4, "panel": blocks // panels, "chunk": 2}
-    decisions |= {"x_tiles": 1, "k_panels": 1, "threads": threads}
+    decisions = indexed_conv_decisions(5, 1, 4, blocks // panels, chunk=2, threads=threads)
     script = schedules.build(workload, target, decisions=decisions).func.script()
     once = panels % threads == 0
     loop = f"T.parallel({panels})" if threads > 1 else f"range({panels})"
@@ -157,8 +144,7 @@ def test_weights_are_fetched_before_they_are_used(
     """Those of every panel but the first, as many behind the last, and the first one's for the next chunk."""
     lanes = lanes_of(target)
     blocks, panel = 6, 2
-    decisions = {"pixel_tile": 6, "block_tile": 1, "unroll": 4, "panel": panel, "chunk": chunk}
-    decisions |= {"x_tiles": 1, "k_panels": 2, "threads": 1}
+    decisions = indexed_conv_decisions(6, 1, 4, panel, chunk=chunk, k_panels=2)
     kernel = schedules.build(IndexedConv(channels, blocks, lanes, pixels), target, decisions=decisions)
     fetched = fetched_from("k_buffer", kernel.func)
     line, size = 64 // 4, panel * channels * lanes
@@ -172,8 +158,7 @@ def test_weights_are_fetched_before_they_are_used(
 def test_each_task_fetches_the_weights_that_it_reads(target: tvm.target.Target) -> None:
     """Where tasks share the pixels: all of the next panel."""
     lanes, channels = lanes_of(target), 128
-    decisions = {"pixel_tile": 6, "block_tile": 1, "unroll": 4, "panel": 2, "chunk": 40}
-    decisions |= {"x_tiles": 1, "k_panels": 2, "threads": 2}
+    decisions = indexed_conv_decisions(6, 1, 4, 2, chunk=40, k_panels=2, threads=2)
     kernel = schedules.build(IndexedConv(channels, 6, lanes, 240), target, 2, decisions)
     assert kernel.tasks == 2
     of_panel = 2 * channels * lanes // 16

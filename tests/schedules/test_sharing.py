@@ -28,7 +28,7 @@ from schedules.workload import (
 )
 from shiftc.runtime.threads import use_threads
 from tests.schedules import reference
-from tests.schedules.harness import host_targets, run
+from tests.schedules.harness import host_targets, indexed_conv_decisions, run
 
 TARGET = host_targets()[0]
 LANES = schedules.machine_of(TARGET).lanes
@@ -103,16 +103,7 @@ def test_tasks_take_pixels_where_weights_are_few_and_blocks_where_they_are_many(
     channels: int, axis: int
 ) -> None:
     workload = IndexedConv(channels, 12, LANES, 64)
-    decisions = {
-        "pixel_tile": 4,
-        "block_tile": 2,
-        "unroll": 4,
-        "panel": 3,
-        "chunk": 64,
-        "x_tiles": 1,
-        "k_panels": 1,
-        "threads": 2,
-    }
+    decisions = indexed_conv_decisions(4, 2, 4, 3, threads=2)
     kernel = schedules.build(workload, TARGET, 2, decisions)
     arguments = _arguments(kernel)
     places = arguments["yo"][:, None] + arguments["yp"][None, :]
