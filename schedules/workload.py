@@ -101,7 +101,7 @@ class PairedConv:
     lines:      pairs of vectors of x that hold all paired channels: per pixel p the paired channels' own
                 products are `x[line[i, 0] + pt[p] + v] * x[line[i, 1] + pt[p] + v] * sign[i, v]`,
                 i < `lines`, v < `line_lanes`.
-    line_lanes: of these vectors: narrower ones than the output's where x is planar.
+    line_lanes: of these vectors, which may be narrower than the output's.
     run, step:  `pt[p] = pt[p - 1] + step` unless p is a multiple of `run`, which divides `pixels`: usually
                 a row of them. Part of the workload because distances that the code knows take no registers.
     rows, row_step: `pt[p] = pt[p - run] + row_step` unless p is less than `run` beyond a multiple of

@@ -9,12 +9,12 @@ import numpy as np
 
 import schedules
 from schedules.machine import MachineParameters
-from schedules.paired_products import GROUP, PAIRS
 from schedules.workload import IndexedConv, PairedConv
 
 from .array import Array
 from .forms import ANY_FORM, Forms
-from .lowering.convolution import WORTH_PAIRING, line_lanes, of_pixels
+from .lowering.convolution import WORTH_PAIRING, of_pixels
+from .lowering.pairing import in_fewest_lines
 from .lowering.steps import StageStep
 
 
@@ -28,9 +28,10 @@ def convolution_cycles(
 
     columns, starts = step.stage.shape[3], step.view.pixels(step.stage.window, *step.stage.shape[2:])
     direct = _direct(step, len(starts))
-    paired = _paired(step, direct) if forms.pairing else None
-    worth = WORTH_PAIRING * cycles(direct, starts)
-    if paired is not None and schedules.is_taken(paired, machine) and cycles(paired, starts) < worth:
+    ways = _paired(step, direct) if forms.pairing else ()
+    taken = [way for way in ways if schedules.is_taken(way, machine)]
+    paired = min(taken, key=lambda way: cycles(way, starts), default=None)
+    if paired is not None and cycles(paired, starts) < WORTH_PAIRING * cycles(direct, starts):
         return cycles(paired, starts[: rows * columns])
     return cycles(direct, starts[: rows * columns])
 
@@ -41,14 +42,9 @@ def _direct(step: StageStep, pixels: int) -> IndexedConv:
     return IndexedConv(step.stage.weight[0].size, output.blocks, output.extent.lanes, pixels)
 
 
-def _paired(step: StageStep, direct: IndexedConv) -> PairedConv | None:
-    """With as few vectors of x in which all pairs can lie; None if there are no pairs."""
+def _paired(step: StageStep, direct: IndexedConv) -> tuple[PairedConv, ...]:
+    """With lines of every width, as few as could hold all pairs; none if there are no pairs."""
     if step.stage.groups > 1:
-        return None
-    lanes = line_lanes(step, direct.lanes, np.arange(np.prod(step.stage.window.kernel)))
-    if lanes is None:
-        return None
-    lines = -(-PAIRS * (direct.virtual_channels // GROUP) // lanes)
-    return PairedConv(
-        direct.virtual_channels, lines, direct.blocks, direct.lanes, direct.pixels, line_lanes=lanes
-    )
+        return ()
+    workload = PairedConv(direct.virtual_channels, 1, direct.blocks, direct.lanes, direct.pixels)
+    return in_fewest_lines(workload, step, np.arange(np.prod(step.stage.window.kernel)))

@@ -16,27 +16,30 @@ LARGEST_CHUNK = 4096
 """Pixels: what is kept of each lies on the stack."""
 _STEP_OVERHEAD = 1.0
 """Cycles of a step besides loads and arithmetic, where addresses of pixels leave no registers."""
-_COLUMN_OVERHEAD = 8.0
+_COLUMN_OVERHEAD = 16.0
 """Cycles to start and leave the sums of a column."""
-_PRODUCTS_OVERHEAD = 8.0
-"""Cycles per pixel to add up the lanes of its products."""
+_LINE_CYCLES = 4.0
+"""Of the products and bounds of a line of x, where one vector is loaded in a cycle."""
+_HALVING_CYCLES = 2.0
+"""To add one half of the lanes of a pixel's products to the other."""
 
 
 def _column_cycles(workload: PairedConv, pixels: int, blocks: int, machine: MachineParameters) -> float:
     """Of one column with so many blocks: the busiest of multiply-adds, additions, loads and latency."""
     groups, rest = divmod(workload.virtual_channels, GROUP)
-    step = busiest(
+    parts = (
         pixels * MULTIPLY_ADDS / machine.fma_ports,
         pixels * ADDITIONS / machine.add_ports,
         pixels * GROUP / 2 + GROUP / machine.load_ports,
         float(machine.fma_latency * MULTIPLY_ADDS),
     )
-    if not workload.has_known_distances(pixels):
-        step += _STEP_OVERHEAD
+    # With one address, registers are left for what waits: the parts overlap.
+    step = max(parts) if workload.has_known_distances(pixels) else busiest(*parts) + _STEP_OVERHEAD
     block = groups * step + rest * max(pixels / machine.fma_ports, machine.fma_latency)
     block += _COLUMN_OVERHEAD + pixels * (len(workload.epilogue) + 1)
-    products = pixels * (3 * workload.lines / machine.load_ports + _PRODUCTS_OVERHEAD)
-    return blocks * block + products
+    line = _LINE_CYCLES / machine.for_lanes(workload.line_lanes).load_ports
+    halvings = workload.line_lanes.bit_length() - 1
+    return blocks * block + pixels * (workload.lines * line + halvings * _HALVING_CYCLES)
 
 
 def _cycles(workload: PairedConv, tile: int, machine: MachineParameters, tasks: int, blocks: int) -> float:

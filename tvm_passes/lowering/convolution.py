@@ -13,7 +13,7 @@ import attrs
 import numpy as np
 
 import schedules
-from schedules.paired_products import Pairing, pair_channels, whole_lines
+from schedules.paired_products import Pairing
 from schedules.workload import IndexedConv, PairedConv
 
 from ..array import Array
@@ -26,6 +26,7 @@ from .borders import Pixels, classes_of_pixels, one_class
 from .context import Invocation, KernelCall, LoweringContext, side_by_side
 from .groups import VectorGroups, share_tables
 from .operands import epilogue_arguments, epilogue_of, output_arguments, spread_rows
+from .pairing import cheapest_pairing, in_fewest_lines
 from .steps import StageStep
 from .vectors import Vectors, ways_to_cut
 
@@ -59,11 +60,14 @@ class Part:
 def of_pixels(workload: IndexedConv | PairedConv, starts: Array) -> IndexedConv | PairedConv:
     """The same workload for the pixels whose windows begin there."""
     workload = attrs.evolve(workload, pixels=len(starts))
-    if isinstance(workload, PairedConv):
-        run, step = _runs(starts)
-        rows, row_step = _runs(starts[::run]) if run <= _SHORT else (1, 0)
-        workload = attrs.evolve(workload, run=run, step=step, rows=rows, row_step=row_step)
-    return workload
+    return _in_runs(workload, starts) if isinstance(workload, PairedConv) else workload
+
+
+def _in_runs(workload: PairedConv, starts: Array) -> PairedConv:
+    """With what is known of the distances between the pixels whose windows begin there."""
+    run, step = _runs(starts)
+    rows, row_step = _runs(starts[::run]) if run <= _SHORT else (1, 0)
+    return attrs.evolve(workload, run=run, step=step, rows=rows, row_step=row_step)
 
 
 def lower_convolution(context: LoweringContext, step: StageStep, record: KernelRecord) -> KernelCall:
@@ -120,10 +124,11 @@ def _cheapest(context: LoweringContext, step: StageStep, pixels: Pixels, starts:
 
     direct = [[_part(step, pixels, vectors) for vectors in way] for way in ways_to_cut(step.output)]
     exact = min(direct, key=cycles)
-    pairing = _pairing(context, step, pixels, direct[0][0])
+    of_these = starts[pixels.numbers]
+    pairing = _pairing(context, step, pixels, direct[0][0], of_these)
     if pairing is not None:
         ways = (_paired(context, way, pairing) for way in direct)
-        paired = min(([part.of(starts[pixels.numbers]) for part in way] for way in ways), key=cycles)
+        paired = min(([part.of(of_these) for part in way] for way in ways), key=cycles)
         if cycles(paired) < WORTH_PAIRING * cycles(exact):
             return tuple(paired)
     return tuple(exact)
@@ -154,28 +159,25 @@ def _runs(starts: Array) -> tuple[int, int]:
     return run, int(steps[0]) if run > 1 else 0
 
 
-def _pairing(context: LoweringContext, step: StageStep, pixels: Pixels, part: Part) -> Pairing | None:
-    """Which virtual channels are multiplied in pairs; None where that cannot be or is not allowed."""
+def _pairing(
+    context: LoweringContext, step: StageStep, pixels: Pixels, part: Part, starts: Array
+) -> Pairing | None:
+    """Which virtual channels are multiplied in pairs; None where that cannot be or is not allowed.
+
+    starts: of the windows of these pixels.
+    """
     if not context.forms.pairing or step.stage.groups > 1:
         return None
-    if schedules.refusal(_paired_workload(part), context.target) is not None:
+    workload = _in_runs(_paired_workload(part), starts)
+    if schedules.refusal(workload, context.target) is not None:
         return None
+    machine = schedules.machine_of(context.target)
     (offsets,) = part.tables["ct"]
-    lanes = line_lanes(step, part.workload.lanes, pixels.taps)
-    return None if lanes is None else pair_channels(offsets, lanes)
-
-
-def line_lanes(step: StageStep, lanes: int, taps: Array) -> int | None:
-    """Elements of a line of x, for vectors of `lanes`; None where lines would hold what must not be read.
-
-    taps: those that are read; the others may lie outside of the input.
-    """
-    view = step.view
-    if view.extent.lanes > 1:
-        return view.extent.lanes
-    if not view.tensors[0].is_callers:
-        return None
-    return whole_lines(np.add.outer(view.bases(), view.tap_offsets(step.stage.window)[taps]), lanes)
+    return cheapest_pairing(
+        offsets,
+        in_fewest_lines(workload, step, pixels.taps),
+        lambda way: schedules.modelled_cycles(way, machine, context.threads),
+    )
 
 
 def _paired(context: LoweringContext, parts: Sequence[Part], pairing: Pairing) -> list[Part]:
