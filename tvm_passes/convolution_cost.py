@@ -13,7 +13,7 @@ from schedules.workload import IndexedConv, PairedConv
 
 from .array import Array
 from .forms import ANY_FORM, Forms
-from .lowering.convolution import WORTH_PAIRING, of_pixels
+from .lowering.convolution import WORTH_PAIRING, in_runs, of_pixels
 from .lowering.pairing import in_fewest_lines
 from .lowering.steps import StageStep
 
@@ -23,17 +23,18 @@ def convolution_cycles(
 ) -> float:
     """Of so many rows, of one image or of several, until the last of the threads is through."""
 
-    def cycles(workload: IndexedConv | PairedConv, starts: Array) -> float:
-        return schedules.modelled_cycles(of_pixels(workload, starts), machine, threads)
+    def cycles(workload: IndexedConv | PairedConv) -> float:
+        return schedules.modelled_cycles(workload, machine, threads)
 
     columns, starts = step.stage.shape[3], step.view.pixels(step.stage.window, *step.stage.shape[2:])
     direct = _direct(step, len(starts))
-    ways = _paired(step, direct) if forms.pairing else ()
-    taken = [way for way in ways if schedules.is_taken(way, machine)]
-    paired = min(taken, key=lambda way: cycles(way, starts), default=None)
-    if paired is not None and cycles(paired, starts) < WORTH_PAIRING * cycles(direct, starts):
-        return cycles(paired, starts[: rows * columns])
-    return cycles(direct, starts[: rows * columns])
+    ways = _paired(step, direct, starts) if forms.pairing else ()
+    taken = (way for way in ways if schedules.is_taken(way, machine))
+    paired = min(taken, key=cycles, default=None)
+    chosen: IndexedConv | PairedConv = direct
+    if paired is not None and cycles(paired) < WORTH_PAIRING * cycles(direct):
+        chosen = paired
+    return cycles(of_pixels(chosen, starts[: rows * columns]))
 
 
 def _direct(step: StageStep, pixels: int) -> IndexedConv:
@@ -42,9 +43,9 @@ def _direct(step: StageStep, pixels: int) -> IndexedConv:
     return IndexedConv(step.stage.weight[0].size, output.blocks, output.extent.lanes, pixels)
 
 
-def _paired(step: StageStep, direct: IndexedConv) -> tuple[PairedConv, ...]:
+def _paired(step: StageStep, direct: IndexedConv, starts: Array) -> tuple[PairedConv, ...]:
     """With lines of every width, as few as could hold all pairs; none if there are no pairs."""
     if step.stage.groups > 1:
         return ()
     workload = PairedConv(direct.virtual_channels, 1, direct.blocks, direct.lanes, direct.pixels)
-    return in_fewest_lines(workload, step, np.arange(np.prod(step.stage.window.kernel)))
+    return in_fewest_lines(in_runs(workload, starts), step, np.arange(np.prod(step.stage.window.kernel)))

@@ -60,10 +60,10 @@ class Part:
 def of_pixels(workload: IndexedConv | PairedConv, starts: Array) -> IndexedConv | PairedConv:
     """The same workload for the pixels whose windows begin there."""
     workload = attrs.evolve(workload, pixels=len(starts))
-    return _in_runs(workload, starts) if isinstance(workload, PairedConv) else workload
+    return in_runs(workload, starts) if isinstance(workload, PairedConv) else workload
 
 
-def _in_runs(workload: PairedConv, starts: Array) -> PairedConv:
+def in_runs(workload: PairedConv, starts: Array) -> PairedConv:
     """With what is known of the distances between the pixels whose windows begin there."""
     run, step = _runs(starts)
     rows, row_step = _runs(starts[::run]) if run <= _SHORT else (1, 0)
@@ -168,7 +168,7 @@ def _pairing(
     """
     if not context.forms.pairing or step.stage.groups > 1:
         return None
-    workload = _in_runs(_paired_workload(part), starts)
+    workload = in_runs(_paired_workload(part), starts)
     if schedules.refusal(workload, context.target) is not None:
         return None
     machine = schedules.machine_of(context.target)
