@@ -2,12 +2,14 @@
 
     python -m benchmarks.decisions                              # thirty workloads, from all networks in turns
     python -m benchmarks.decisions --networks resnet50 --count 5
-    python -m benchmarks.decisions --budget 30                  # begin no search after half an hour
+    python -m benchmarks.decisions --resume 6 --budget 30       # but those of the last six hours; begin no
+                                                                # search after half an hour
 
 Every network gives the workload that takes it longest, then every network its second, and so on; what was
-given already is passed over. A search starts at the default and measures `--trials` candidates; its best is
-confirmed as `shiftc tune` does, and counts as 1.00x where it does not beat the default by more than the
-noise. Writes one JSON file and one Markdown table per machine; results are on disk after every search.
+given already is passed over. The defaults of all are timed first, which takes minutes. A search starts at the
+default and measures `--trials` candidates; its best is confirmed as `shiftc tune` does, and counts as 1.00x
+where it does not beat the default by more than the noise. Writes one JSON file and one Markdown table per
+machine; results are on disk after every search.
 """
 
 from __future__ import annotations
@@ -25,12 +27,12 @@ from tvm.target import Target
 
 from benchmarks.command_line import as_json, plain_parser, results_path
 from benchmarks.markdown import row, table_head, times
-from benchmarks.results_file import Measurement, ResultsFile, now
+from benchmarks.results_file import Measurement, ResultsFile, hours_since, now
 from schedules.tuning.measure import Measurer
 from schedules.tuning.process import IsolatedProcess
 from schedules.tuning.records import describe
-from schedules.tuning.task import Task
-from schedules.tuning.tune import Budget, Outcome, Start, measured_defaults, tune
+from schedules.tuning.task import Task, merge
+from schedules.tuning.tune import Budget, Outcome, measured_defaults, tune
 from schedules.workload import Workload
 from shiftc import zoo
 from shiftc.bench.machine import this_machine
@@ -52,18 +54,21 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--target", default="host", help="host (default) or 'llvm -mcpu=haswell'")
     parser.add_argument("--budget", type=float, metavar="MINUTES", help="begin no search after so long")
+    parser.add_argument(
+        "--resume", type=float, metavar="HOURS", default=0.0, help="pass over what was searched so recently"
+    )
     chosen = parser.parse_args(arguments)
 
     target, machine = parse_target(chosen.target), this_machine()
     file = ResultsFile(results_path(chosen.results, machine, chosen.target, "decisions"), KEY)
     ends = None if chosen.budget is None else time.monotonic() + 60 * chosen.budget
-    file.read()  # one that is damaged is known before anything is searched
-    by_network = {
-        name: _measured(_tasks(name, chosen.target, chosen.threads), target) for name in chosen.networks
-    }
-    for network, task in select(by_network, chosen.count):
+    searched = {file.key(m) for m in file.read() if hours_since(m["time"]) < chosen.resume}
+    tasks = {name: _tasks(name, chosen.target, chosen.threads) for name in chosen.networks}
+    for network, task in select(longest_first(tasks, target), chosen.count):
         if ends is not None and time.monotonic() > ends:
             break
+        if (type(task.workload).__name__, describe(task.workload), task.threads) in searched:
+            continue
         (outcome,) = tune([[task]], target, Budget(chosen.trials), lambda *_: None, {}, chosen.seed)
         measurement = measurement_of(network, task, outcome)
         print(
@@ -81,22 +86,33 @@ def _tasks(network: str, target: str, threads: int) -> list[Task]:
         return tasks_of_model(ModelOptions(path, target, threads=threads))
 
 
-def _measured(tasks: Sequence[Task], target: Target) -> list[Start]:
+def longest_first(networks: Mapping[str, Sequence[Task]], target: Target) -> dict[str, list[Task]]:
+    """The tasks of every network, in the order of what their defaults take it; each is timed once. Those
+    whose default fails are left out."""
     with IsolatedProcess() as process:
-        starts, _ = measured_defaults([tasks], target, Measurer(target, process, Budget().candidate_seconds))
-    return starts
+        measurer = Measurer(target, process, Budget().candidate_seconds)
+        starts, _ = measured_defaults(list(networks.values()), target, measurer)
+    seconds = {start.task.workload: start.seconds for start in starts}
+
+    def takes(task: Task) -> float:
+        return task.calls * seconds[task.workload]
+
+    return {
+        name: sorted((task for task in merge(tasks) if task.workload in seconds), key=takes, reverse=True)
+        for name, tasks in networks.items()
+    }
 
 
-def select(by_network: Mapping[str, Sequence[Start]], count: int) -> Iterator[tuple[str, Task]]:
+def select(by_network: Mapping[str, Sequence[Task]], count: int) -> Iterator[tuple[str, Task]]:
     """Up to `count` workloads and whose they are, the longest of each network first; each workload once."""
     seen: set[Workload] = set()
     for rank in range(max(map(len, by_network.values()), default=0)):
-        for network, starts in by_network.items():
+        for network, tasks in by_network.items():
             if len(seen) == count:
                 return
-            if rank < len(starts) and starts[rank].task.workload not in seen:
-                seen.add(starts[rank].task.workload)
-                yield network, starts[rank].task
+            if rank < len(tasks) and tasks[rank].workload not in seen:
+                seen.add(tasks[rank].workload)
+                yield network, tasks[rank]
 
 
 def measurement_of(network: str, task: Task, outcome: Outcome) -> Measurement:
