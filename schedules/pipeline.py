@@ -1,6 +1,7 @@
 """The lowering pipeline of compiled programs, `tvm.compile(..., tir_pipeline="shiftc")`.
 
-It is TVM's own `s_tir` pipeline followed by three passes. `ChooseGates` says how GELU and SiLU are computed,
+It is TVM's own `s_tir` pipeline, without what flat functions do not need (`schedules/flat.py`), followed by
+three passes. `ChooseGates` says how GELU and SiLU are computed,
 now that vectors are known (`schedules/gate_lookup.py`). `ShareLoops` gives each task its part of a parallel
 loop (`schedules/sharing.py`). `AdaptPrivateKernels` is there because our kernels are private functions called
 with raw pointers, where TVM expects entry through its packed calling convention:
@@ -23,6 +24,7 @@ from tvm import tirx
 from tvm.s_tir.pipeline import default_s_tir_pipeline
 from tvm.tirx import compilation_pipeline
 
+from schedules.flat import is_flat
 from schedules.gate_lookup import ChooseGates
 from schedules.sharing import ShareLoops
 
@@ -61,7 +63,21 @@ AdaptPrivateKernels = tirx.transform.prim_func_pass(_adapt, opt_level=0)
 def shiftc_pipeline() -> tuple[tvm.transform.Pass, tvm.transform.Pass, tvm.transform.Pass]:
     """Module passes, host finalisation, device finalisation."""
     passes, host, device = default_s_tir_pipeline()
-    return tvm.transform.Sequential([passes, ChooseGates, ShareLoops, AdaptPrivateKernels]), host, device
+
+    @tvm.transform.module_pass(opt_level=0)
+    def lowered(mod: tvm.IRModule, context: tvm.transform.PassContext) -> tvm.IRModule:
+        if not all(map(is_flat, mod.functions.values())):
+            return passes(mod)
+        with tvm.transform.PassContext(
+            context.opt_level,
+            context.required_pass,
+            [*context.disabled_pass, "tirx.FlattenBuffer"],
+            context.instruments,
+            context.config,
+        ):
+            return passes(mod)
+
+    return tvm.transform.Sequential([lowered, ChooseGates, ShareLoops, AdaptPrivateKernels]), host, device
 
 
 def register() -> None:

@@ -34,6 +34,7 @@ from schedules.parallelism import worth_threads
 from schedules.template import Decisions, Kernel, kernel_of, tiles
 from schedules.workload import GroupNorm, Workload
 from schedules.x86.lane_reduction import add, fill, outer_loop, reduce_vectors
+from schedules.x86.registers import Vectors, numbers
 
 KIND = "group_norm"
 _UNROLL = 8
@@ -52,9 +53,7 @@ class _Cluster:
         self.groups = workload.groups // workload.clusters
         self.n, self.first, self.first_group = n, cluster * self.blocks, cluster * self.groups
         positions = self.blocks * workload.lanes
-        self.mean, self.scale, self.offset = (
-            T.sblock_alloc_buffer((positions,), "float32", scope="local") for _ in range(3)
-        )
+        self.mean, self.scale, self.offset = (numbers(positions) for _ in range(3))
 
     def emit(self) -> None:
         with T.serial(self.blocks) as o, T.vectorized(self.workload.lanes) as v:  # also lanes of no group
@@ -79,17 +78,17 @@ class _Cluster:
     def _sum_plane(self, sums: list[tuple[Any, Read]]) -> None:
         """Each (result, term): `result[o * lanes + v]` = the sum of the term over the plane."""
         lanes, pixels = self.workload.lanes, self.workload.pixels
-        vectors = [T.sblock_alloc_buffer((self.unroll, lanes), "float32", scope="local") for _ in sums]
+        vectors = [Vectors(self.unroll, lanes) for _ in sums]
         with T.serial(self.blocks) as o:
             for accumulators in vectors:
-                fill(accumulators, self.unroll, lanes)
+                fill(accumulators)
             for start, count, tile in tiles(pixels, self.unroll):
                 with T.serial(count // tile) as i, T.unroll(tile) as u, T.vectorized(lanes) as v:
                     for accumulators, (_, term) in zip(vectors, sums, strict=True):
                         value = accumulators[u, v] + term(o, start + i * tile + u, v)
-                        T.buffer_store(accumulators, value, [u, v])
+                        accumulators.store(u, v, value)
             for accumulators, (result, _) in zip(vectors, sums, strict=True):
-                reduce_vectors(add, accumulators, self.unroll, lanes)
+                reduce_vectors(add, accumulators)
                 with T.vectorized(lanes) as v:
                     T.buffer_store(result, accumulators[0, v], [o * lanes + v])
 
@@ -100,7 +99,7 @@ class _Cluster:
 
     def _total(self, g: Any, lanes: Any) -> Any:
         """The sum of a group's lanes, over the number of its elements."""
-        total = T.sblock_alloc_buffer((1,), "float32", scope="local")
+        total = numbers(1)
         T.buffer_store(total, constant(0.0), [0])
         with T.serial(self.workload.channels) as j:
             T.buffer_store(total, total[0] + lanes[self._member(g, j)], [0])
@@ -118,7 +117,7 @@ class _Cluster:
         with T.serial(self.groups) as g:
             correction, squares = self._total(g, self.offset), self._total(g, self.scale)
             variance = tirx.max(squares - correction * correction, constant(0.0))
-            scale = T.sblock_alloc_buffer((1,), "float32", scope="local")
+            scale = numbers(1)
             root = tirx.sqrt(variance + constant(self.workload.epsilon))
             T.buffer_store(scale, constant(1.0) / root, [0])
             with T.serial(self.workload.channels) as j:

@@ -38,6 +38,7 @@ from schedules.prefetch import fetch
 from schedules.template import Decisions, Kernel, ScheduleError, kernel_of, tiles
 from schedules.workload import GroupedWinograd, Workload
 from schedules.x86.lane_reduction import outer_loop
+from schedules.x86.registers import Vectors, numbers
 from schedules.x86.winograd_strip import candidate_decisions, default_decisions, strip_fits, total_cycles
 from schedules.x86.winograd_transform import form_of, transform
 
@@ -74,9 +75,9 @@ def _emit_strips(
     channels = workload.virtual_channels
     read_lanes, written_lanes = workload.reads * lanes, workload.writes * lanes
     # [point][tile][lane of the cluster]
-    patches = T.sblock_alloc_buffer((points * strip * read_lanes,), "float32", scope="local")
-    products = T.sblock_alloc_buffer((points * strip * written_lanes,), "float32", scope="local")
-    sums = T.sblock_alloc_buffer((strip, width), "float32", scope="local")
+    patches = numbers(points * strip * read_lanes)
+    products = numbers(points * strip * written_lanes)
+    sums = Vectors(strip, width)
     with outer_loop(workload.clusters * strips, shared) as part:
         cluster, start = part // strips, first + part % strips * strip
         with T.serial(workload.reads) as b, T.serial(strip) as t:
@@ -95,7 +96,7 @@ def _emit_strips(
             vector = cluster * workload.vectors + w
             for t in range(strip):
                 with T.vectorized(width) as v:
-                    T.buffer_store(sums, constant(0.0), [t, v])
+                    sums.store(t, v, constant(0.0))
             with T.serial(channels // unroll) as step:
                 # The next vector's filters, which a cluster's first strip is the first to read.
                 next_filters = (((vector + 1) * points + i) * channels + step * unroll) * width
@@ -109,7 +110,7 @@ def _emit_strips(
                         with T.vectorized(width) as v:
                             x = patches[(i * strip + t) * read_lanes + lane]
                             k = buffers["k"][((vector * points + i) * channels + channel) * width + v]
-                            T.buffer_store(sums, sums[t, v] + x * k, [t, v])
+                            sums.store(t, v, sums[t, v] + x * k)
             for t in range(strip):
                 with T.vectorized(width) as v:
                     at = (i * strip + t) * written_lanes + w * width + v

@@ -12,32 +12,33 @@ from typing import Any
 from tvm.tirx.script import builder as T
 
 from schedules.activation import constant
+from schedules.x86.registers import Vectors
 
 Expr = Any
 Loop = Any
 
 
-def reduce_lanes(combine: Callable[[Expr, Expr], Expr], vectors: Any, index: Expr, lanes: int) -> Expr:
-    """`combine` over the lanes of `vectors[index]`, halving it in place; `lanes` is a power of two."""
-    half = lanes // 2
+def reduce_lanes(combine: Callable[[Expr, Expr], Expr], vectors: Vectors, index: Expr) -> Expr:
+    """`combine` over the lanes of `vectors[index]`, halving it in place; they are a power of two."""
+    half = vectors.lanes // 2
     while half:
         with T.vectorized(half) as v:
-            T.buffer_store(vectors, combine(vectors[index, v], vectors[index, v + half]), [index, v])
+            vectors.store(index, v, combine(vectors[index, v], vectors[index, v + half]))
         half //= 2
     return vectors[index, 0]
 
 
-def reduce_vectors(combine: Callable[[Expr, Expr], Expr], vectors: Any, count: int, lanes: int) -> None:
+def reduce_vectors(combine: Callable[[Expr, Expr], Expr], vectors: Vectors) -> None:
     """`vectors[0] = combine(vectors[0], ..., vectors[count - 1])`, lane by lane."""
-    for index in range(1, count):
-        with T.vectorized(lanes) as v:
-            T.buffer_store(vectors, combine(vectors[0, v], vectors[index, v]), [0, v])
+    for index in range(1, vectors.count):
+        with T.vectorized(vectors.lanes) as v:
+            vectors.store(0, v, combine(vectors[0, v], vectors[index, v]))
 
 
-def fill(vectors: Any, count: int, lanes: int, value: float = 0.0) -> None:
-    """Every lane of the first `count` vectors starts from `value`."""
-    with T.unroll(count) as i, T.vectorized(lanes) as v:
-        T.buffer_store(vectors, constant(value), [i, v])
+def fill(vectors: Vectors, value: float = 0.0) -> None:
+    """Every lane starts from `value`."""
+    with T.unroll(vectors.count) as i, T.vectorized(vectors.lanes) as v:
+        vectors.store(i, v, constant(value))
 
 
 def add(left: Expr, right: Expr) -> Expr:

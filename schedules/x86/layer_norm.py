@@ -24,7 +24,7 @@ from schedules.x86.over_channels import OverChannels, Tile
 
 
 def _emit_tile(tile: Tile) -> None:
-    workload, lanes = tile.workload, tile.workload.lanes
+    workload = tile.workload
     assert isinstance(workload, LayerNorm)
     share = constant(1.0 / workload.channels)
     sums, squares = tile.vectors(), tile.vectors()
@@ -33,20 +33,20 @@ def _emit_tile(tile: Tile) -> None:
     def deviation(o: Any, p: Any, v: Any) -> Any:
         return tile.x(o, p, v) - mean[p]
 
-    fill(sums, tile.size, lanes)
+    fill(sums)
     with tile.elements() as (o, p, v):
-        T.buffer_store(sums, sums[p, v] + tile.where_used(o, v, tile.x(o, p, v)), [p, v])
+        sums.store(p, v, sums[p, v] + tile.where_used(o, v, tile.x(o, p, v)))
     with T.unroll(tile.size) as p:
-        T.buffer_store(mean, reduce_lanes(add, sums, p, lanes) * share, [p])
-    fill(sums, tile.size, lanes)
-    fill(squares, tile.size, lanes)
+        T.buffer_store(mean, reduce_lanes(add, sums, p) * share, [p])
+    fill(sums)
+    fill(squares)
     with tile.elements() as (o, p, v):
         value = tile.where_used(o, v, deviation(o, p, v))
-        T.buffer_store(sums, sums[p, v] + value, [p, v])
-        T.buffer_store(squares, squares[p, v] + bound(value, lambda d: d * d), [p, v])
+        sums.store(p, v, sums[p, v] + value)
+        squares.store(p, v, squares[p, v] + bound(value, lambda d: d * d))
     with T.unroll(tile.size) as p:
-        correction = reduce_lanes(add, sums, p, lanes) * share
-        variance = reduce_lanes(add, squares, p, lanes) * share - bound(correction, lambda c: c * c)
+        correction = reduce_lanes(add, sums, p) * share
+        variance = reduce_lanes(add, squares, p) * share - bound(correction, lambda c: c * c)
         positive = tirx.max(variance, constant(0.0)) + constant(workload.epsilon)
         T.buffer_store(scale, constant(1.0) / tirx.sqrt(positive), [p])
         T.buffer_store(offset, constant(0.0) - correction * scale[p], [p])

@@ -28,6 +28,7 @@ from schedules.parallelism import worth_threads
 from schedules.template import Decisions, Kernel, kernel_of, tiles
 from schedules.workload import LayerNorm, Softmax, Workload
 from schedules.x86.lane_reduction import outer_loop
+from schedules.x86.registers import Vectors, numbers
 
 Expr = Any
 
@@ -41,13 +42,13 @@ class Tile:
     first: Expr
     size: int
 
-    def vectors(self) -> Any:
+    def vectors(self) -> Vectors:
         """A vector per pixel, in registers."""
-        return T.sblock_alloc_buffer((self.size, self.workload.lanes), "float32", scope="local")
+        return Vectors(self.size, self.workload.lanes)
 
     def numbers(self) -> Any:
         """A number per pixel, in registers."""
-        return T.sblock_alloc_buffer((self.size,), "float32", scope="local")
+        return numbers(self.size)
 
     @contextmanager
     def elements(self) -> Iterator[tuple[Expr, Expr, Expr]]:

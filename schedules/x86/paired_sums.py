@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import attrs
 from tvm import tirx
@@ -16,6 +15,7 @@ from schedules.paired_products import GROUP, HEADER, HIGHEST, LOWEST, NEGATED
 from schedules.prefetch import fetch
 from schedules.workload import PairedConv
 from schedules.x86.lane_reduction import add, fill, reduce_lanes, reduce_vectors
+from schedules.x86.registers import Vectors, numbers
 
 _LINES = 16
 """Of weights, that a column fetches at once before its sums."""
@@ -46,8 +46,8 @@ class Columns:
         self.first, self.count, self.most, self.tile = first, count, most, tile
         self.rows = HEADER + workload.virtual_channels  # of a block's weights
         self.one_address = workload.has_known_distances(tile)
-        self.products = T.sblock_alloc_buffer((most * tile,), "float32", scope="local")
-        self.largest = T.sblock_alloc_buffer((most,), "float32", scope="local")
+        self.products = numbers(most * tile)
+        self.largest = numbers(most)
 
     def prepare(self) -> None:
         """What does not depend on the block of outputs."""
@@ -58,7 +58,7 @@ class Columns:
         """The outputs of a panel; meanwhile the weights of the next are fetched."""
         with T.serial(self.count) as column, T.serial(panel) as i:
             block = first_block + i
-            sums = self._vectors(self.tile, self.workload.lanes)
+            sums = Vectors(self.tile, self.workload.lanes)
             size = self.largest[column]
             with T.If(tirx.all(size >= constant(LOWEST), size <= constant(HIGHEST))):
                 with T.Then():
@@ -66,9 +66,6 @@ class Columns:
                 with T.Else():
                     self._sum_direct(sums, block, column)
             self._store(sums, block, column)
-
-    def _vectors(self, count: int, lanes: int) -> Any:
-        return T.sblock_alloc_buffer((count, lanes), "float32", scope="local")
 
     def _pixel(self, column: Expr, p: int) -> Expr:
         return self.first + column * self.tile + p
@@ -89,24 +86,24 @@ class Columns:
         value = epilogue.initial_value(self.workload.epilogue, self.buffers, block, v, self.workload.lanes)
         return value / self._k(block, 1, v)
 
-    def _set(self, vectors: Any, value: Callable[[int, Expr], Expr]) -> None:
-        """`vectors[p] = value(p)` for every pixel of a column."""
+    def _set(self, sums: Vectors, value: Callable[[int, Expr], Expr]) -> None:
+        """`sums[p] = value(p)` for every pixel of a column."""
         for p in range(self.tile):
-            with T.vectorized(self.workload.lanes) as v:
-                T.buffer_store(vectors, value(p, v), [p, v])
+            with T.vectorized(sums.lanes) as v:
+                sums.store(p, v, value(p, v))
 
-    def _add(self, sums: Any, product: Callable[[int, Expr], Expr], pixels: range) -> None:
+    def _add(self, sums: Vectors, product: Callable[[int, Expr], Expr], pixels: range) -> None:
         """`sums[p] += product(p)` for some pixels of a column."""
         for p in pixels:
-            with T.vectorized(self.workload.lanes) as v:
-                T.buffer_store(sums, sums[p, v] + product(p, v), [p, v])
+            with T.vectorized(sums.lanes) as v:
+                sums.store(p, v, sums[p, v] + product(p, v))
 
     def _sum_products(self, column: Expr) -> None:
         """What the pairs of x add up to, for each pixel of a column; and the largest x among them."""
         lanes, buffers = self.workload.line_lanes, self.buffers
-        sums, bounds = self._vectors(self.tile, lanes), self._vectors(_BOUNDS, lanes)
-        fill(sums, self.tile, lanes)
-        fill(bounds, _BOUNDS, lanes)
+        sums, bounds = Vectors(self.tile, lanes), Vectors(_BOUNDS, lanes)
+        fill(sums)
+        fill(bounds)
         with T.serial(self.workload.lines) as line:
             for p in range(self.tile):
                 with T.vectorized(lanes) as v:
@@ -115,15 +112,15 @@ class Columns:
                     # Chosen, not multiplied with zero: lanes that hold no channel may hold anything.
                     used = tirx.NE(sign, constant(0.0))
                     total = sums[p, v] + left * sign * right
-                    T.buffer_store(sums, tirx.Select(used, total, sums[p, v]), [p, v])
+                    sums.store(p, v, tirx.Select(used, total, sums[p, v]))
                     bound = tirx.max(bounds[i, v], tirx.max(tirx.abs(left), tirx.abs(right)))
-                    T.buffer_store(bounds, tirx.Select(used, bound, bounds[i, v]), [i, v])
+                    bounds.store(i, v, tirx.Select(used, bound, bounds[i, v]))
         for p in range(self.tile):
-            T.buffer_store(self.products, reduce_lanes(add, sums, p, lanes), [column * self.tile + p])
-        reduce_vectors(tirx.max, bounds, _BOUNDS, lanes)
-        T.buffer_store(self.largest, reduce_lanes(tirx.max, bounds, 0, lanes), [column])
+            T.buffer_store(self.products, reduce_lanes(add, sums, p), [column * self.tile + p])
+        reduce_vectors(tirx.max, bounds)
+        T.buffer_store(self.largest, reduce_lanes(tirx.max, bounds, 0), [column])
 
-    def _sum_paired(self, sums: Any, block: Expr, column: Expr, unroll: int, ahead: Ahead) -> None:
+    def _sum_paired(self, sums: Vectors, block: Expr, column: Expr, unroll: int, ahead: Ahead) -> None:
         def start(p: int, v: Expr) -> Expr:
             return self._k(block, 0, v) + self._bias(block, v) - self.products[column * self.tile + p]
 
@@ -158,13 +155,13 @@ class Columns:
             for row in range(each):
                 T.evaluate(fetch(self.buffers["k"], (fetched * rows + burst * each + row) * lanes))
 
-    def _add_group(self, sums: Any, block: Expr, column: Expr, channel: Expr) -> None:
+    def _add_group(self, sums: Vectors, block: Expr, column: Expr, channel: Expr) -> None:
         """Each term for some pixels before the next: a multiply-add waits for the one before of its pixel."""
         some = _PIXELS if self.one_address else self.tile
         for first in range(0, self.tile, some):
             self._add_terms(sums, block, column, channel, range(first, min(first + some, self.tile)))
 
-    def _add_terms(self, sums: Any, block: Expr, column: Expr, channel: Expr, pixels: range) -> None:
+    def _add_terms(self, sums: Vectors, block: Expr, column: Expr, channel: Expr, pixels: range) -> None:
         def x(i: int, p: int) -> Expr:
             return self._x(self.buffers["ct"][channel + i], column, p)
 
@@ -179,7 +176,7 @@ class Columns:
         ):
             self._add(sums, product, pixels)
 
-    def _sum_direct(self, sums: Any, block: Expr, column: Expr) -> None:
+    def _sum_direct(self, sums: Vectors, block: Expr, column: Expr) -> None:
         """From the same weights; the same bits as an indexed convolution in the same order of channels.
 
         Their scale is a power of two; the fourth of a group is stored negated.
@@ -190,7 +187,7 @@ class Columns:
                 sign = constant(-1.0 if i == NEGATED else 1.0)
                 self._add_product(sums, block, column, step * GROUP + i, sign)
 
-    def _store(self, sums: Any, block: Expr, column: Expr) -> None:
+    def _store(self, sums: Vectors, block: Expr, column: Expr) -> None:
         workload, buffers = self.workload, self.buffers
         for channel in range(workload.virtual_channels // GROUP * GROUP, workload.virtual_channels):
             self._add_product(sums, block, column, channel, constant(1.0))
@@ -201,7 +198,7 @@ class Columns:
                 y = address(buffers["yo"][at.block], buffers["yp"][at.pixel], v)
                 T.buffer_store(buffers["y"], value, [y])
 
-    def _add_product(self, sums: Any, block: Expr, column: Expr, channel: Expr, sign: Expr) -> None:
+    def _add_product(self, sums: Vectors, block: Expr, column: Expr, channel: Expr, sign: Expr) -> None:
         def product(p: int, v: Expr) -> Expr:
             return self._x(self.buffers["ct"][channel], column, p) * (
                 sign * self._k(block, HEADER + channel, v)

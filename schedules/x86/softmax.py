@@ -19,21 +19,21 @@ from schedules.x86.over_channels import OverChannels, Tile
 
 
 def _emit_tile(tile: Tile) -> None:
-    lanes, y = tile.workload.lanes, tile.buffers["y"]
+    y = tile.buffers["y"]
     vectors, highest, scale = tile.vectors(), tile.numbers(), tile.numbers()
-    fill(vectors, tile.size, lanes, -math.inf)
+    fill(vectors, -math.inf)
     with tile.elements() as (o, p, v):
         value = tile.where_used(o, v, tile.x(o, p, v), -math.inf)
-        T.buffer_store(vectors, tirx.max(vectors[p, v], value), [p, v])
+        vectors.store(p, v, tirx.max(vectors[p, v], value))
     with T.unroll(tile.size) as p:
-        T.buffer_store(highest, reduce_lanes(tirx.max, vectors, p, lanes), [p])
-    fill(vectors, tile.size, lanes)
+        T.buffer_store(highest, reduce_lanes(tirx.max, vectors, p), [p])
+    fill(vectors)
     with tile.elements() as (o, p, v):
         value = tile.where_used(o, v, exp(tile.x(o, p, v) - highest[p]))
         T.buffer_store(y, value, [tile.y(o, p, v)])
-        T.buffer_store(vectors, vectors[p, v] + y[tile.y(o, p, v)], [p, v])
+        vectors.store(p, v, vectors[p, v] + y[tile.y(o, p, v)])
     with T.unroll(tile.size) as p:
-        T.buffer_store(scale, constant(1.0) / reduce_lanes(add, vectors, p, lanes), [p])
+        T.buffer_store(scale, constant(1.0) / reduce_lanes(add, vectors, p), [p])
     with tile.elements() as (o, p, v):
         tile.store(o, p, v, y[tile.y(o, p, v)] * scale[p])
 

@@ -13,6 +13,7 @@ from tvm.tirx.script import builder as T
 from schedules.activation import constant
 from schedules.template import ScheduleError
 from schedules.winograd import BY_OUTPUTS, Matrix, Winograd
+from schedules.x86.registers import Vectors
 
 Expr = Any
 
@@ -36,16 +37,16 @@ def transform(
     Columns first; the half-way result stays on the stack. v is a vectorized loop over the lanes.
     """
     rows, size = len(matrix), len(matrix[0])
-    half_way = T.sblock_alloc_buffer((rows, size, lanes), "float32", scope="local")
+    half_way = Vectors(rows * size, lanes)
     for j in range(size):
         with T.vectorized(lanes) as v:
             column = _product(matrix, [read(r, j, v) for r in range(size)])
             for i, value in enumerate(column):
-                T.buffer_store(half_way, value, [i, j, v])
+                half_way.store(i * size + j, v, value)
     for element in order:
         i, j = divmod(element, rows)
         with T.vectorized(lanes) as v:
-            write(i, j, v, _product(matrix, [half_way[i, c, v] for c in range(size)])[j])
+            write(i, j, v, _product(matrix, [half_way[i * size + c, v] for c in range(size)])[j])
 
 
 def _product(matrix: Matrix, terms: Sequence[Expr]) -> list[Expr]:
