@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import attrs
@@ -148,6 +150,12 @@ def machine_of(target: tvm.target.Target) -> MachineParameters:
     """
     if target.kind.name != "llvm":
         raise UnknownMachineError(f"no schedules for target kind '{target.kind.name}', only for llvm")
+    return _machine_of(str(target))
+
+
+@cache  # every kernel asks, and LLVM takes a third of a millisecond to list the features
+def _machine_of(text: str) -> MachineParameters:
+    target = tvm.target.Target(json.loads(text))
     features = {str(name) for name in tvm.target.codegen.llvm_get_cpu_features(target)}
     cpu = str(target.attrs.get("mcpu", ""))
     for required, parameters in _BY_FEATURES:

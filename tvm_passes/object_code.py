@@ -35,7 +35,10 @@ _PASSES = (schedules.pipeline, gate_lookup, gates, piecewise, machine, sharing, 
 
 
 class ObjectStore(Protocol):
-    """Remembers object code by key; it may forget, but must not change a byte."""
+    """Remembers object code by key; it may forget, but must not change a byte.
+
+    Several threads ask at once.
+    """
 
     def get(self, key: str) -> bytes | None:
         """What was put under the key, if it is still there."""
@@ -71,18 +74,21 @@ def compile_program(
     """Compile every function of a lowered program that the store does not know, on all cores."""
     functions = _separated(module)
     compiler = _compiler(target)
-    keys = {name: _key(compiler, func) for name, func in functions.items()}
-    known = {} if store is None else {n: found for n, key in keys.items() if (found := store.get(key))}
-    missing = [name for name in functions if name not in known]
+
+    def found_or_compiled(name: str) -> tuple[bytes, bool]:
+        if store is None:
+            return _compile(name, functions[name], target), False
+        key = _key(compiler, functions[name])
+        if (found := store.get(key)) is not None:
+            return found, True
+        code = _compile(name, functions[name], target)
+        store.put(key, code)
+        return code, False
+
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        compiled = dict(
-            zip(missing, pool.map(lambda name: _compile(name, functions[name], target), missing), strict=True)
-        )
-    if store is not None:
-        for name in missing:
-            store.put(keys[name], compiled[name])
-    files = {**known, **compiled}
-    return ObjectCode({name: files[name] for name in functions}, len(known))
+        results = dict(zip(functions, pool.map(found_or_compiled, functions), strict=True))
+    files = {name: code for name, (code, _) in results.items()}
+    return ObjectCode(files, sum(found for _, found in results.values()))
 
 
 def _separated(module: IRModule) -> dict[str, tirx.PrimFunc]:
