@@ -68,12 +68,10 @@ def shiftc_pipeline() -> tuple[tvm.transform.Pass, tvm.transform.Pass, tvm.trans
     def lowered(mod: tvm.IRModule, context: tvm.transform.PassContext) -> tvm.IRModule:
         if not all(map(is_flat, mod.functions.values())):
             return passes(mod)
+        needless = [*context.disabled_pass, "tirx.FlattenBuffer"]
+        # Without its instruments: they would take the end of this context for that of theirs.
         with tvm.transform.PassContext(
-            context.opt_level,
-            context.required_pass,
-            [*context.disabled_pass, "tirx.FlattenBuffer"],
-            context.instruments,
-            context.config,
+            context.opt_level, context.required_pass, needless, config=context.config
         ):
             return passes(mod)
 

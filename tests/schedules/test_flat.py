@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import tvm
 from tvm import tirx
+from tvm.ir.instrument import PassTimingInstrument
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
 
@@ -108,3 +109,11 @@ def test_machine_code_is_the_same_without_flattening(
     without = code()
     monkeypatch.setattr(schedules.pipeline, "is_flat", lambda func: False)
     assert code() == without
+
+
+def test_passes_may_be_timed() -> None:
+    func = schedules.pipeline.exported(schedules.build(Elementwise(3, 16, 20), AVX512).func, "kernel")
+    timing = PassTimingInstrument()
+    with tvm.transform.PassContext(instruments=[timing]):
+        tvm.compile(tvm.IRModule({tvm.ir.GlobalVar("kernel"): func}), AVX512, tir_pipeline="shiftc")
+        assert "_adapt" in timing.render()
