@@ -24,6 +24,8 @@ _TRAFFIC_PENALTY = 0.1
 """Share of a step lost when weights from the second cache and scalars keep the loads as busy as that."""
 _FETCH_STEPS = 32
 """Multiply-adds for every line of x that hide fetching another line."""
+_SHORT_SWEEP = 4
+"""Tiles of pixels, at most, whose first one's wait for its weights counts."""
 _CHUNK_PENALTY = 2
 """How many bytes of x a byte of weights is worth: taps of larger kernels read the same x."""
 _REGION_PENALTY = 0.004
@@ -193,11 +195,13 @@ def _tiles_on_their_way(workload: IndexedConv, tile: RegisterTile, machine: Mach
 
 
 def _panels_on_their_way(workload: IndexedConv, tile: RegisterTile, machine: MachineParameters) -> int:
-    """Two where weights leave the first cache and the arithmetic of several tiles hides the fetches.
+    """Two where weights leave the first cache, or few tiles share the wait for them.
 
     One tile reads weights as fast as they come: a stream that the processor follows by itself.
     """
-    return 2 if weight_bytes(workload) >= machine.l1_bytes and workload.pixels > tile.pixels else 1
+    leave = weight_bytes(workload) >= machine.l1_bytes
+    few = _SHORT_SWEEP * tile.pixels
+    return 2 if tile.pixels < workload.pixels and (leave or workload.pixels <= few) else 1
 
 
 def candidate_decisions(
