@@ -68,6 +68,19 @@ def artifacts_folder(parser: argparse.ArgumentParser, chosen: argparse.Namespace
         yield chosen.artifacts or Path(temporary)
 
 
+def add_resuming(parser: argparse.ArgumentParser) -> None:
+    """Flags to measure for so long, and to go on the next time."""
+    parser.add_argument("--budget", type=float, metavar="MINUTES", help="begin nothing after so long")
+    parser.add_argument(
+        "--resume",
+        type=float,
+        metavar="HOURS",
+        nargs="?",
+        const=24.0,
+        help="skip what was measured in the last HOURS (24)",
+    )
+
+
 def parser_of(documentation: str | None) -> argparse.ArgumentParser:
     """A parser with the flags that every campaign takes."""
     parser = plain_parser(documentation)
@@ -81,15 +94,7 @@ def parser_of(documentation: str | None) -> argparse.ArgumentParser:
         help="sums of products as they are, as measurements beside: neither Winograd's form nor pairing",
     )
     parser.add_argument("--rounds", type=int, default=15, help="turns of each runtime (15)")
-    parser.add_argument("--budget", type=float, metavar="MINUTES", help="begin nothing after so long")
-    parser.add_argument(
-        "--resume",
-        type=float,
-        metavar="HOURS",
-        nargs="?",
-        const=24.0,
-        help="skip what was measured in the last HOURS (24)",
-    )
+    add_resuming(parser)
     parser.add_argument("--list", action="store_true", help="only print what would be measured, in order")
     return parser
 

@@ -25,13 +25,13 @@ from typing import Any
 
 from tvm.target import Target
 
-from benchmarks.command_line import as_json, plain_parser, results_path
+from benchmarks.command_line import add_resuming, as_json, plain_parser, results_path
 from benchmarks.markdown import row, table_head, times
 from benchmarks.results_file import Measurement, ResultsFile, hours_since, now
 from schedules.tuning.measure import Measurer
 from schedules.tuning.process import IsolatedProcess
 from schedules.tuning.records import describe
-from schedules.tuning.task import Task, merge
+from schedules.tuning.task import Task
 from schedules.tuning.tune import Budget, Outcome, measured_defaults, tune
 from schedules.workload import Workload
 from shiftc import zoo
@@ -53,21 +53,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--target", default="host", help="host (default) or 'llvm -mcpu=haswell'")
-    parser.add_argument("--budget", type=float, metavar="MINUTES", help="begin no search after so long")
-    parser.add_argument(
-        "--resume", type=float, metavar="HOURS", default=0.0, help="pass over what was searched so recently"
-    )
+    add_resuming(parser)
     chosen = parser.parse_args(arguments)
 
     target, machine = parse_target(chosen.target), this_machine()
     file = ResultsFile(results_path(chosen.results, machine, chosen.target, "decisions"), KEY)
     ends = None if chosen.budget is None else time.monotonic() + 60 * chosen.budget
-    searched = {file.key(m) for m in file.read() if hours_since(m["time"]) < chosen.resume}
+    recent = chosen.resume or 0.0
+    searched = {file.key(m) for m in file.read() if hours_since(m["time"]) < recent}
     tasks = {name: _tasks(name, chosen.target, chosen.threads) for name in chosen.networks}
     for network, task in select(longest_first(tasks, target), chosen.count):
         if ends is not None and time.monotonic() > ends:
             break
-        if (type(task.workload).__name__, describe(task.workload), task.threads) in searched:
+        if file.key(_identity(task)) in searched:
             continue
         (outcome,) = tune([[task]], target, Budget(chosen.trials), lambda *_: None, {}, chosen.seed)
         measurement = measurement_of(network, task, outcome)
@@ -98,7 +96,7 @@ def longest_first(networks: Mapping[str, Sequence[Task]], target: Target) -> dic
         return task.calls * seconds[task.workload]
 
     return {
-        name: sorted((task for task in merge(tasks) if task.workload in seconds), key=takes, reverse=True)
+        name: sorted((task for task in tasks if task.workload in seconds), key=takes, reverse=True)
         for name, tasks in networks.items()
     }
 
@@ -115,13 +113,20 @@ def select(by_network: Mapping[str, Sequence[Task]], count: int) -> Iterator[tup
                 yield network, tasks[rank]
 
 
-def measurement_of(network: str, task: Task, outcome: Outcome) -> Measurement:
-    """One line of the results; times in microseconds."""
-    seconds = outcome.default_seconds
+def _identity(task: Task) -> Measurement:
+    """The fields that tell one line of the results from another, see KEY."""
     return {
         "kind": type(task.workload).__name__,
         "workload": describe(task.workload),
         "threads": task.threads,
+    }
+
+
+def measurement_of(network: str, task: Task, outcome: Outcome) -> Measurement:
+    """One line of the results; times in microseconds."""
+    seconds = outcome.default_seconds
+    return {
+        **_identity(task),
         "network": network,
         "default_us": round(1e6 * seconds, 3),
         "best_us": round(1e6 * seconds / outcome.gain, 3),

@@ -1,8 +1,8 @@
 """The lowering pipeline of compiled programs, `tvm.compile(..., tir_pipeline="shiftc")`.
 
 It is TVM's own `s_tir` pipeline, without what flat functions do not need (`schedules/flat.py`), followed by
-three passes. `ChooseGates` says how GELU and SiLU are computed,
-now that vectors are known (`schedules/gate_lookup.py`). `ShareLoops` gives each task its part of a parallel
+three passes. `ChooseGates` says how GELU and SiLU are computed, now that vectors are known
+(`schedules/gate_lookup.py`). `ShareLoops` gives each task its part of a parallel
 loop (`schedules/sharing.py`). `AdaptPrivateKernels` is there because our kernels are private functions called
 with raw pointers, where TVM expects entry through its packed calling convention:
 

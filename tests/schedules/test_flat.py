@@ -115,5 +115,6 @@ def test_passes_may_be_timed() -> None:
     func = schedules.pipeline.exported(schedules.build(Elementwise(3, 16, 20), AVX512).func, "kernel")
     timing = PassTimingInstrument()
     with tvm.transform.PassContext(instruments=[timing]):
-        tvm.compile(tvm.IRModule({tvm.ir.GlobalVar("kernel"): func}), AVX512, tir_pipeline="shiftc")
+        module = tvm.IRModule({tvm.ir.GlobalVar("kernel"): func})
+        tvm.compile(module, target=AVX512, tir_pipeline=schedules.PIPELINE_NAME)
         assert "_adapt" in timing.render()
