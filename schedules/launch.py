@@ -31,7 +31,7 @@ Expr = Any
 
 _SPINS = 1000
 """How often a waiting task looks before it gives its core away: some tens of microseconds."""
-_LINE = 64
+LINE = 64
 """Bytes that tasks must not share, or each would wait for the other's stores."""
 
 _CODE = f"""
@@ -42,6 +42,11 @@ define i32 @shiftc_arrive(ptr %count, ptr %next, i64 %tasks) {{
   %all = mul i64 %following, %tasks
   store i64 %all, ptr %next, align 8
   ret i32 0
+}}
+
+define i64 @shiftc_round(ptr %next) {{
+  %all = load i64, ptr %next, align 8
+  ret i64 %all
 }}
 
 define i32 @shiftc_passed(ptr %count, ptr %next) {{
@@ -95,7 +100,7 @@ class Barrier:
     @staticmethod
     def bytes(tasks: int) -> int:
         """The memory it takes."""
-        return _LINE * (1 + tasks)
+        return LINE * (1 + tasks)
 
     def arrive(self, task: Expr) -> None:
         """The task has done what others wait for."""
@@ -108,6 +113,11 @@ class Barrier:
         with T.While(tirx.EQ(passed, tirx.IntImm("int32", 0))):
             T.evaluate(tirx.call_extern("int32", "sched_yield"))
 
+    def round(self, task: Expr) -> Expr:
+        """int64: how many tasks have arrived when all have this time; one number between two meetings."""
+        _, arrived = self._state(task)
+        return tirx.call_extern("int64", "shiftc_round", arrived)
+
     def _state(self, task: Expr) -> tuple[Expr, Expr]:
-        own = (tirx.Cast("int64", task) + 1) * _LINE
+        own = (tirx.Cast("int64", task) + 1) * LINE
         return self.pointer(tirx.IntImm("int64", 0)), self.pointer(own)

@@ -2,7 +2,7 @@
 
 A program of several threads is launched once per run: every thread is a *task* that walks through all steps
 and meets the others at a barrier after each. A kernel shared by `tasks` tasks is called by all of them with
-their number, and its parallel loops run over each task's share.
+their number, and each begins with its share of the parallel loops (`schedules/claims.py`).
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ from .lowering.steps import (
     Step,
     UnpackStep,
 )
-from .lowering.threads import threads_pay
+from .lowering.threads import help_pays, threads_pay
 from .lowering.winograd import WinogradPlan, lower_winograd
 from .node import origin
 from .placement import Blocked, Plain, Region
@@ -141,7 +141,8 @@ def _lower_for(
         for values in (graph.params, graph.outputs)
     )
     arena_bytes = with_barrier(planned.arena.bytes, threads)
-    module = build_program(calls, arena_bytes, constants.size, inputs, outputs, threads)
+    helped = [help_pays(call, threads, machine) for call in calls]
+    module = build_program(calls, arena_bytes, constants.size, inputs, outputs, threads, helped)
     return Lowered(
         module,
         constants,

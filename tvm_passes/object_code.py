@@ -28,9 +28,9 @@ from tvm.target import codegen
 
 import schedules
 import schedules.pipeline
-from schedules import flat, gate_lookup, gates, machine, parallelism, piecewise, sharing
+from schedules import claims, flat, gate_lookup, gates, machine, parallelism, piecewise, sharing
 
-_PASSES = (schedules.pipeline, flat, gate_lookup, gates, piecewise, machine, sharing, parallelism)
+_PASSES = (schedules.pipeline, flat, gate_lookup, gates, piecewise, machine, sharing, claims, parallelism)
 """What our own passes below TIR are made of."""
 
 

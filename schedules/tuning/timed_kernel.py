@@ -15,6 +15,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
 
 import schedules
+from schedules.claims import Ledgers
 from schedules.launch import Barrier, launched
 from schedules.registry import weights_shape
 from schedules.template import Decisions, Kernel
@@ -40,7 +41,7 @@ class TimedKernel:
         constants = _constants(task, kernel, target)
         self._constants = constants.tensor
         self._memory = _tensor(_memory(task.memory_bytes))
-        self._barrier = _tensor(np.zeros(Barrier.bytes(task.threads), np.uint8))
+        self._shared = _tensor(np.zeros(_shared_bytes(task.threads), np.uint8))
         module = _program(kernel, task, constants)
         library = tvm.compile(module, target=target, tir_pipeline=schedules.PIPELINE_NAME)
         self._main = library["main"]
@@ -48,7 +49,7 @@ class TimedKernel:
     def seconds(self, calls: int) -> float:
         """Of one call, averaged over so many."""
         started = time.perf_counter()
-        self._main(self._memory, self._constants, self._barrier, 0, calls)
+        self._main(self._memory, self._constants, self._shared, 0, calls)
         return (time.perf_counter() - started) / calls
 
     def memory(self) -> NDArray[np.float32]:
@@ -86,7 +87,7 @@ def _constants(task: Task, kernel: Kernel, target: tvm.target.Target) -> _Consta
 
 
 def _program(kernel: Kernel, task: Task, constants: _Constants) -> tvm.IRModule:
-    """`main(memory, constants, barrier, first, last)`: call i reads copy i % copies of the weights."""
+    """`main(memory, constants, shared, first, last)`: call i reads copy i % copies of the weights."""
     callee = tvm.ir.GlobalVar(kernel.name)
     with IRBuilder() as builder, T.prim_func(False, s_tir=True):
         T.func_name("main")
@@ -94,13 +95,15 @@ def _program(kernel: Kernel, task: Task, constants: _Constants) -> tvm.IRModule:
         sizes = {
             "memory": task.memory_bytes,
             "constants": constants.tensor.shape[0],
-            "barrier": Barrier.bytes(task.threads),
+            "shared": _shared_bytes(task.threads),
         }
-        tensors, tables, barrier = (
+        tensors, tables, shared = (
             T.arg(name, T.buffer((tirx.IntImm("int64", size),), "uint8")) for name, size in sizes.items()
         )
         first, last = T.arg("first", T.int32()), T.arg("last", T.int32())
-        meeting = Barrier(task.threads, lambda further: T.address_of(barrier[further]))
+        behind = Barrier.bytes(task.threads)
+        meeting = Barrier(task.threads, lambda further: T.address_of(shared[further]))
+        ledgers = Ledgers(task.threads, lambda further: T.address_of(shared[behind + further]))
         with launched(task.threads), T.serial(first, last) as call:
 
             def pointer(name: str) -> Any:
@@ -113,11 +116,17 @@ def _program(kernel: Kernel, task: Task, constants: _Constants) -> tvm.IRModule:
                 return T.address_of(tables[offset])
 
             arguments = [pointer(name) for name in kernel.parameters]
-            _call(callee, arguments, kernel.tasks, meeting)
+            _call(callee, arguments, kernel.tasks, meeting, ledgers)
     return tvm.IRModule({callee: kernel.func, tvm.ir.GlobalVar("main"): builder.get()})
 
 
-def _call(callee: tvm.ir.GlobalVar, arguments: list[Any], tasks: int, meeting: Barrier) -> None:
+def _shared_bytes(threads: int) -> int:
+    return Barrier.bytes(threads) + Ledgers.bytes(threads)
+
+
+def _call(
+    callee: tvm.ir.GlobalVar, arguments: list[Any], tasks: int, meeting: Barrier, ledgers: Ledgers
+) -> None:
     """As in a program: all threads call a kernel that tasks share, the first any other; then they meet."""
     if meeting.tasks == 1:
         T.evaluate(tvm.ir.Call(callee, arguments, ret_ty="int32"))
@@ -125,7 +134,8 @@ def _call(callee: tvm.ir.GlobalVar, arguments: list[Any], tasks: int, meeting: B
     with T.parallel(0, meeting.tasks) as number:
         meeting.wait(number)
         if tasks > 1:
-            T.evaluate(tvm.ir.Call(callee, [*arguments, number], ret_ty="int32"))
+            sharing = ledgers.arguments(number, meeting.round(number), 0)
+            T.evaluate(tvm.ir.Call(callee, [*arguments, *sharing], ret_ty="int32"))
         else:
             with T.If(tirx.EQ(number, tirx.IntImm("int32", 0))), T.Then():
                 T.evaluate(tvm.ir.Call(callee, arguments, ret_ty="int32"))

@@ -24,7 +24,8 @@ Decisions:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 
 from tvm import tirx
 from tvm.s_tir import Schedule
@@ -32,10 +33,11 @@ from tvm.tirx.script import builder as T
 
 from schedules import epilogue
 from schedules.applicability import refusal
+from schedules.claims import units_of
 from schedules.emit import UNBOUNDED, Buffers, Expr, emit
 from schedules.machine import MachineParameters
 from schedules.paired_products import GROUP, HEADER
-from schedules.parallelism import divides_evenly, tasks_for
+from schedules.parallelism import tasks_for
 from schedules.template import (
     Decisions,
     Kernel,
@@ -56,7 +58,7 @@ from schedules.x86.paired_column import (
     refuse_column,
     weight_bytes,
 )
-from schedules.x86.paired_sums import Ahead, Columns
+from schedules.x86.paired_sums import Ahead, Columns, Prepared
 
 KIND = "paired_conv"
 _LARGEST_UNROLL = 4
@@ -135,24 +137,30 @@ def _emit(workload: PairedConv, decisions: Decisions, machine: MachineParameters
     count = pixels // tile
     chunks = -(-count // decisions["columns"])
     most = -(-count // chunks)
+    prepared, rests = Prepared(most, tile), [Prepared(1, tile) for _, _, tile in left]
     beyond = min(panel, machine.l2_bytes // _BEYOND // weight_bytes(workload))
 
     def whole(chunk: Expr) -> list[Columns]:
         first = chunk * count // chunks
         columns = most if count % chunks == 0 else (chunk + 1) * count // chunks - first
-        return [Columns(workload, buffers, first * tile, columns, most, tile)]
+        return [Columns(workload, buffers, first * tile, columns, prepared)]
 
     def rest(chunk: Expr) -> list[Columns]:
-        return [Columns(workload, buffers, first, 1, 1, tile) for first, _, tile in left]
+        return [
+            Columns(workload, buffers, first, 1, kept)
+            for (first, _, _), kept in zip(left, rests, strict=True)
+        ]
 
     def loop(chunks: int, columns_of: Callable[[Expr], list[Columns]]) -> None:
         parts = _parts(panels, chunks, tasks)
+        latest = _Latest() if parts > 1 else None
         with outer_loop(chunks * parts, tasks > 1) as i:
             chunk = columns_of(i // parts)
             last = i // parts >= chunks - tasks
             end = workload.blocks + tirx.Select(last, beyond, 0)
-            for columns in chunk:
-                columns.prepare()
+            with nullcontext() if latest is None else latest.changed_to(i // parts):
+                for columns in chunk:
+                    columns.prepare()
             first = i % parts * panels // parts
             with T.serial((i % parts + 1) * panels // parts - first) as sweep:
                 for columns in chunk:
@@ -168,8 +176,23 @@ def _emit(workload: PairedConv, decisions: Decisions, machine: MachineParameters
 
 
 def _parts(panels: int, chunks: int, tasks: int) -> int:
-    """In how many parts the panels are dealt out: one if the chunks divide evenly between the tasks."""
-    return 1 if divides_evenly(chunks, tasks) else min(panels, tasks)
+    """In how many parts the panels of a chunk are dealt out: tasks help each other with whole parts."""
+    return 1 if tasks == 1 else -(-units_of(chunks * panels, tasks) // chunks)
+
+
+class _Latest:
+    """The number that something was last done for: a task that claims parts of a chunk prepares it once."""
+
+    def __init__(self) -> None:
+        self._number = T.alloc_buffer((1,), "int32", scope="local")
+        T.buffer_store(self._number, -1, [0])
+
+    @contextmanager
+    def changed_to(self, number: Expr) -> Iterator[None]:
+        """The statements for another number than before."""
+        with T.If(tirx.NE(self._number[0], number)), T.Then():
+            yield
+            T.buffer_store(self._number, number, [0])
 
 
 def _check(workload: PairedConv, decisions: Decisions, machine: MachineParameters) -> None:

@@ -36,18 +36,26 @@ class Ahead:
     end: Expr
 
 
+class Prepared:
+    """What is kept of so many columns at most, each of `tile` pixels, while panels sweep over them."""
+
+    def __init__(self, columns: int, tile: int) -> None:
+        self.columns, self.tile = columns, tile
+        self.products = numbers(columns * tile)
+        self.largest = numbers(columns)
+
+
 class Columns:
-    """The statements for `count` columns (`most` at most) of `tile` pixels, from the pixel `first` on."""
+    """The statements for `count` columns from the pixel `first` on, of which `prepared` has room for more."""
 
     def __init__(
-        self, workload: PairedConv, buffers: Buffers, first: Expr, count: Expr, most: int, tile: int
+        self, workload: PairedConv, buffers: Buffers, first: Expr, count: Expr, prepared: Prepared
     ) -> None:
         self.workload, self.buffers = workload, buffers
-        self.first, self.count, self.most, self.tile = first, count, most, tile
+        self.first, self.count, self.most, self.tile = first, count, prepared.columns, prepared.tile
         self.rows = HEADER + workload.virtual_channels  # of a block's weights
-        self.one_address = workload.has_known_distances(tile)
-        self.products = numbers(most * tile)
-        self.largest = numbers(most)
+        self.one_address = workload.has_known_distances(self.tile)
+        self.products, self.largest = prepared.products, prepared.largest
 
     def prepare(self) -> None:
         """What does not depend on the block of outputs."""

@@ -10,12 +10,16 @@ import pytest
 import tvm
 from tvm import relax
 
+import tvm_passes.lower as lower_module
+from schedules import machine_of
 from shiftc.runtime.threads import use_threads
 from tests.passes.modules import HOST, compiled, conv, entry_of, module, tensors
 from tvm_passes.canonicalize import canonicalize
-from tvm_passes.compiled import Compiled
+from tvm_passes.compiled import Compiled, KernelRecord
 from tvm_passes.fuse import fuse
 from tvm_passes.lower import lower
+from tvm_passes.lowering.context import KernelCall
+from tvm_passes.lowering.threads import help_pays
 
 RANDOM = np.random.default_rng(3)
 RUNS = 200
@@ -57,9 +61,11 @@ WEIGHTS = [
 MODULE = module([(1, 3, 33, 31)], _network)
 
 
-@pytest.fixture(scope="module")
-def programs() -> dict[int, Compiled]:
-    return {threads: compiled(MODULE, threads=threads) for threads in (1, 2, 3, 4)}
+@pytest.fixture(scope="module", params=[False, True], ids=["keeping to shares", "helping each other"])
+def programs(request: pytest.FixtureRequest) -> dict[int, Compiled]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lower_module, "help_pays", lambda *_: request.param)
+        return {threads: compiled(MODULE, threads=threads) for threads in (1, 2, 3, 4)}
 
 
 def _runner(
@@ -107,6 +113,16 @@ def test_fewer_threads_than_tasks(programs: dict[int, Compiled]) -> None:
 
 def test_single_steps_give_the_same_bits(programs: dict[int, Compiled]) -> None:
     np.testing.assert_array_equal(_runner(programs[2], stepwise=True)(), _runner(programs[1])())
+
+
+def test_only_long_steps_are_worth_help() -> None:
+    """Half a millisecond of work on a core, and a tenth of it."""
+    machine = machine_of(HOST)
+
+    def helps(macs: int) -> bool:
+        return help_pays(KernelCall(((),), KernelRecord("", "convolution", False, macs, 0, "")), 2, machine)
+
+    assert helps(50_000_000) and not helps(1_000_000)
 
 
 def test_tiny_networks_take_one_thread() -> None:

@@ -13,6 +13,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
 
 from schedules import PIPELINE_NAME, Decisions, Kernel
+from schedules.claims import NO_LEDGER, Ledgers
 from schedules.sharing import tasks_of
 
 AVX512 = tvm.target.Target({"kind": "llvm", "mcpu": "znver4"})
@@ -73,8 +74,9 @@ def wrap(func: tirx.PrimFunc, arrays: Sequence[Array], only: int | None = None) 
         else:
             # The last one first: none may wait for another.
             for task in reversed(range(tasks_of(func))) if only is None else [only]:
-                number = tirx.IntImm("int32", task)
-                T.evaluate(tvm.ir.Call(callee, [*pointers, number], ret_ty="int32"))
+                ledgers = Ledgers(tasks_of(func), lambda further: pointers[0])
+                sharing = ledgers.arguments(tirx.IntImm("int32", task), NO_LEDGER, 0)
+                T.evaluate(tvm.ir.Call(callee, [*pointers, *sharing], ret_ty="int32"))
     return tvm.IRModule({callee: func, tvm.ir.GlobalVar("main"): builder.get()})
 
 

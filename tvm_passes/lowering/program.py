@@ -10,7 +10,8 @@ each step it waits for the others, unless this step and the one before fall to t
 
     launch { step 0 { for task in parallel(threads) { wait; kernel(…, task); arrive } } step 1 { … } … }
 
-The memory of the barrier (`schedules/launch.py`) is the end of the arena.
+Within a step that is long enough, a task that is through with its share helps others (`schedules/claims.py`).
+The memory of the barrier (`schedules/launch.py`) and of the ledgers is the end of the arena.
 """
 
 from __future__ import annotations
@@ -26,11 +27,13 @@ from tvm.ir import GlobalVar, IRModule
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
 
+from schedules.claims import LEDGERS, NO_LEDGER, Ledgers
 from schedules.launch import Barrier, launched
 from schedules.parallelism import share
+from schedules.sharing import ledgers_of
 
 from ..placement import Address
-from .context import Invocation, KernelCall, Phase, tasks_of_run
+from .context import Invocation, KernelCall, Phase, Run, tasks_of_run
 
 ENTRY = "main"
 
@@ -50,8 +53,12 @@ def build_program(
     inputs: Sequence[TensorType],
     outputs: Sequence[TensorType],
     threads: int = 1,
+    helped: Sequence[bool] = (),
 ) -> IRModule:
-    """The kernels, each once, and `main`."""
+    """The kernels, each once, and `main`.
+
+    helped: of each call, whether its tasks help each other.
+    """
     symbols: dict[str, GlobalVar] = {}
     functions: dict[GlobalVar, tirx.PrimFunc] = {}
     for invocation in (i for call in calls for i in call.invocations):
@@ -59,14 +66,18 @@ def build_program(
             symbols[invocation.symbol] = GlobalVar(invocation.symbol)
             functions[symbols[invocation.symbol]] = invocation.func
     functions[GlobalVar(ENTRY)] = _entry(
-        calls, symbols, arena_bytes, constant_bytes, inputs, outputs, threads
+        calls, symbols, arena_bytes, constant_bytes, inputs, outputs, threads, helped
     )
     return IRModule(functions)
 
 
 def with_barrier(arena_bytes: int, threads: int) -> int:
-    """The size of an arena that also holds the barrier of so many tasks, at a multiple of 64."""
-    return arena_bytes if threads == 1 else -(-arena_bytes // 64) * 64 + Barrier.bytes(threads)
+    """The size of an arena that also holds what so many tasks share, at a multiple of 64."""
+    return arena_bytes if threads == 1 else -(-arena_bytes // 64) * 64 + _shared_bytes(threads)
+
+
+def _shared_bytes(threads: int) -> int:
+    return Barrier.bytes(threads) + Ledgers.bytes(threads)
 
 
 def _entry(
@@ -77,6 +88,7 @@ def _entry(
     inputs: Sequence[TensorType],
     outputs: Sequence[TensorType],
     threads: int,
+    helped: Sequence[bool],
 ) -> tirx.PrimFunc:
     with IRBuilder() as builder, T.prim_func(False, s_tir=True):
         T.func_name(ENTRY)
@@ -98,7 +110,7 @@ def _entry(
             arguments = [*map(pointer, invocation.arguments), *task]
             T.evaluate(tvm.ir.Call(symbols[invocation.symbol], arguments, ret_ty="int32"))
 
-        def run(phase: Phase, before: Phase, after: Phase) -> None:
+        def run(phase: Phase, before: Phase, after: Phase, helps: bool) -> None:
             if threads == 1:
                 for invocation in chain.from_iterable(phase):
                     invoke(invocation)
@@ -106,12 +118,14 @@ def _entry(
             with T.parallel(0, threads) as task:
                 if not _is_alone(before, phase):
                     barrier.wait(task)
-                _share(phase, task, threads, invoke)
+                _share(phase, task, barrier.round(task) if helps else NO_LEDGER, ledgers, invoke)
                 if not _is_alone(phase, after):
                     barrier.arrive(task)
 
-        start = arena_bytes - Barrier.bytes(threads)
+        start = arena_bytes - _shared_bytes(threads)
         barrier = Barrier(threads, lambda further: T.address_of(arena[start + further]))
+        behind = start + Barrier.bytes(threads)
+        ledgers = Ledgers(threads, lambda further: T.address_of(arena[behind + further]))
         with launched(threads):
             steps = [call.phases for call in calls]
             phases = [(), *(phase for step in steps for phase in step), ()]
@@ -119,7 +133,7 @@ def _entry(
             for number, step in enumerate(steps):
                 with T.If(tirx.all(first <= number, number < last)), T.Then():
                     for before, phase, after in islice(around, len(step)):
-                        run(phase, before, after)
+                        run(phase, before, after, bool(helped) and helped[number])
     return builder.get()
 
 
@@ -128,17 +142,36 @@ def _is_alone(*phases: Phase) -> bool:
     return all(not phase or (len(phase) == 1 and tasks_of_run(phase[0]) == 1) for phase in phases)
 
 
-def _share(phase: Phase, task: Any, threads: int, invoke: Callable[..., None]) -> None:
-    """A task takes its part of the invocations that are shared, and its number of the other runs."""
-    whole = [run for run in phase if tasks_of_run(run) == 1]
+def _share(phase: Phase, task: Any, meeting: Any, ledgers: Ledgers, invoke: Callable[..., None]) -> None:
+    """A task takes its part of the invocations that are shared, and of the other runs.
+
+    meeting: the barrier's round, or NO_LEDGER.
+    """
+    used = 0
     for run in phase:
         if tasks_of_run(run) > 1:
-            invoke(*run, task)
-    for number in range(threads):
-        if mine := share(number, len(whole), threads, threads - 1):
-            with T.If(tirx.EQ(task, tirx.IntImm("int32", number))), T.Then():
-                for invocation in chain.from_iterable(whole[index] for index in mine):
+            (shared,) = run
+            count = ledgers_of(shared.func)
+            is_room = used + count <= LEDGERS
+            invoke(shared, *ledgers.arguments(task, meeting if is_room else NO_LEDGER, used))
+            used += count if is_room else 0
+    whole = [run for run in phase if tasks_of_run(run) == 1]
+    tasks = ledgers.tasks
+
+    def invoke_if(number: Any, index: int, runs: Sequence[Run]) -> None:
+        if runs:
+            with T.If(tirx.EQ(number, tirx.IntImm("int32", index))), T.Then():
+                for invocation in chain.from_iterable(runs):
                     invoke(invocation)
+
+    if len(whole) <= tasks or used == LEDGERS:
+        for number in range(tasks):
+            mine = share(number, len(whole), tasks, tasks - 1)
+            invoke_if(task, number, [whole[index] for index in mine])
+        return
+    with ledgers.claimed(task, meeting, used, len(whole), tasks - 1) as number:
+        for index, run in enumerate(whole):
+            invoke_if(number, index, [run])
 
 
 def _parameter(name: str, tensor: TensorType) -> Any:

@@ -12,6 +12,8 @@ from .context import KernelCall, tasks_of_run
 
 _BYTES_PER_CYCLE = 16
 """What a core moves between its second cache and its registers, reading and writing."""
+_CYCLES_WORTH_HELP = 500 * HAND_OVER_CYCLES
+"""To claim work, and to see that nothing is left, takes about as long as to meet."""
 _WORTH = 0.9
 """Share of one thread's cycles that must not be exceeded: the model is not that exact."""
 
@@ -24,6 +26,11 @@ def threads_pay(calls: Sequence[KernelCall], threads: int, machine: MachineParam
         for call, cycles in zip(calls, alone, strict=True)
     )
     return LAUNCH_CYCLES + together <= _WORTH * sum(alone)
+
+
+def help_pays(call: KernelCall, threads: int, machine: MachineParameters) -> bool:
+    """Whether a step is long enough for its tasks to help each other: looking for work takes time as well."""
+    return threads > 1 and _cycles(call.record, machine) >= _CYCLES_WORTH_HELP * len(call.phases)
 
 
 def _tasks(call: KernelCall) -> int:
