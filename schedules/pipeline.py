@@ -2,8 +2,8 @@
 
 It is TVM's own `s_tir` pipeline, without what flat functions do not need (`schedules/flat.py`), followed by
 three passes. `ChooseGates` says how GELU and SiLU are computed, now that vectors are known
-(`schedules/gate_lookup.py`). `ShareLoops` lets tasks claim parts of a
-parallel loop (`schedules/sharing.py`). `AdaptPrivateKernels` is there because our kernels are private functions called
+(`schedules/gate_lookup.py`). `ShareLoops` lets tasks claim parts of a parallel loop
+(`schedules/sharing.py`). `AdaptPrivateKernels` is there because our kernels are private functions called
 with raw pointers, where TVM expects entry through its packed calling convention:
 
 - Large buffers inside a kernel come from TVM's workspace allocator, which needs the device that the packed
