@@ -29,7 +29,7 @@ import tvm
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from schedules.launch import LINE
+from schedules.launch import LINE, Barrier
 
 Expr = Any
 
@@ -39,6 +39,8 @@ NONE = -1
 """The unit before the first."""
 LEDGERS = 16
 """Of one phase of a program; work beyond them goes by shares."""
+MOST_UNITS = 1 << 16
+"""That a counter counts."""
 _UNITS_OF_TASK = 8
 """Units of a share at most: a claim takes some tens of cycles, and a task may be late by one unit."""
 
@@ -108,7 +110,12 @@ none:
   ret i32 %units
 }
 """.replace("LINE", str(LINE))
-"""Units per counter are below 2^16; a round of another 2^48 phases ago would pass for this one."""
+"""A round of 2^48 phases ago would pass for this one."""
+
+
+def shared_bytes(tasks: int) -> int:
+    """Memory of what a program's tasks share: first the barrier, then the ledgers."""
+    return Barrier.bytes(tasks) + Ledgers.bytes(tasks)
 
 
 def units_of(count: int, tasks: int) -> int:

@@ -45,6 +45,8 @@ class MachineParameters:
     call_cycles:      to call a kernel and start its loops, its tables and weights in the second cache.
     copy_bytes_per_cycle: copied within the second cache.
     far_bytes_per_cycle: read from beyond the second cache, as far as arithmetic does not hide it.
+    l3_bytes:         of the last cache, what a program can count on: cores, and machines of a host, share it.
+    memory_bytes_per_cycle: written or read beyond the last cache, by all cores.
     cache_line:       bytes.
     streams:          runs of memory that are written and read one after the other at once without slowing
                       each other down: what prefetchers follow and buffers of stores combine.
@@ -68,6 +70,8 @@ class MachineParameters:
     call_cycles: float = 100.0
     copy_bytes_per_cycle: float = 16.0
     far_bytes_per_cycle: float = 256.0
+    l3_bytes: int = 8 << 20
+    memory_bytes_per_cycle: float = 6.0
     cache_line: int = 64
     streams: int = 6
     cores: int = 1
@@ -116,12 +120,14 @@ _BY_CPU: Mapping[str, Mapping[str, Any]] = {
     # Zen 4 executes 512-bit instructions as two halves: one multiply-add and one load a cycle.
     # The defaults of calls and of bytes moved were measured here. A call: 45 cycles on chains that carry
     # nothing and leave no pixel over, 100 to 150 with what strips leave of their last tiles. Of what a third
-    # cache holds arithmetic hides nearly all: 100 and more bytes a cycle, of tensors and of weights.
-    "znver4": {"fma_ports": 1, "add_ports": 1, "load_ports": 1, "l2_bytes": 1 << 20},
-    "znver5": {"add_ports": 2, "l1_bytes": 48 * 1024, "l2_bytes": 1 << 20},
+    # cache holds arithmetic hides nearly all: 100 and more bytes a cycle, of tensors and of weights. Eight
+    # cores share 32 MiB of it; networks at batch 8 behave as if one had half of that.
+    "znver4": {"fma_ports": 1, "add_ports": 1, "load_ports": 1, "l2_bytes": 1 << 20, "l3_bytes": 16 << 20},
+    "znver5": {"add_ports": 2, "l1_bytes": 48 * 1024, "l2_bytes": 1 << 20, "l3_bytes": 16 << 20},
     "znver3": {
         "add_ports": 2,
         "l2_bytes": 512 * 1024,
+        "l3_bytes": 16 << 20,
         "burst_cycles": 0.125,
         "far_bytes_per_cycle": 32.0,
     },

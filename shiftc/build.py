@@ -101,6 +101,7 @@ def _manifest(model: ModelOptions, target: Any, imported: ImportedModel, compile
         threads_asked=model.threads,
         arena_bytes=int(compiled.arena_bytes),
         arena_lower_bound_bytes=int(compiled.arena_lower_bound_bytes),
+        chain_gain=round(compiled.chain_gain, 4),
         pruned_macs=compiled.pruned_macs,
         kernels=tuple(map(_kernel, compiled.steps, compiled.traffic)),
         index_maps=tuple(map(_index_map, compiled.index_maps)),

@@ -56,6 +56,7 @@ class Inspection:
             "bytes": self.bytes,
             "arena_bytes": manifest["arena_bytes"],
             "arena_lower_bound_bytes": manifest["arena_lower_bound_bytes"],
+            "chain_gain": manifest["chain_gain"],
             "index_maps": manifest["index_maps"],
             "traffic": manifest["traffic"],
             "kernels": manifest["kernels"],

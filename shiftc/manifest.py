@@ -113,6 +113,7 @@ class Manifest:
     threads_asked: threads it was compiled for; it runs on one if more were modelled not to make it faster.
     arena_bytes:  size of the workspace, zeroed once per session.
     arena_lower_bound_bytes: most bytes of tensors alive at once; no workspace is smaller.
+    chain_gain:   how many times as fast as without them its chains are modelled to make the program.
     pruned_macs:  multiply-adds of the model that the program leaves out, since nobody reads their results.
     kernels:      one entry per step, in execution order.
     traffic:      between the cache and memory; None in artifacts that were written before it was counted.
@@ -136,6 +137,7 @@ class Manifest:
         default=attrs.Factory(lambda manifest: manifest.threads, takes_self=True)
     )
     traffic: Traffic | None = None
+    chain_gain: float = 1.0
     files: Mapping[str, str] = attrs.field(factory=dict)
     format: int = FORMAT
 

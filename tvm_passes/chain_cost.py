@@ -5,15 +5,18 @@ Besides what the arithmetic takes in strips and as a whole, cycles are those tha
     + every call of a kernel, and rows that are carried in rings
     + results that are not written over an operand any more, whose lines would be at hand
     + weights that the tiles before have displaced from the second cache
-    - tensors that no longer leave the second cache: rings instead of planes
+    - tensors that no longer leave the second cache, or the last one: rings instead of planes
 
-The arithmetic hides most of what moves between caches, so bytes are counted at the speed that remains.
+The arithmetic hides most of what moves between caches, so bytes are counted at the speed that remains. Of
+what a segment writes and reads, as much has left the last cache before it is read as is more than that
+holds. Memory is one for all tasks.
 Where tasks share each strip, they meet behind every call, and the longest of their shares counts. Of bands,
 the longest counts, with all rows that it computes, and they meet once.
 """
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Collection, Sequence
 from functools import cache
 from itertools import pairwise
@@ -92,7 +95,7 @@ class Costs:
         results = {step.output for step in bands[0].stages} - rolling
         elsewhere = sum(bytes_of(tensor) for tensor in results if tensor in self._over)
         cycles += elsewhere / self.machine.copy_bytes_per_cycle / self.threads
-        cycles += sum(self._traffic_cycles(step, rolling) for step in bands[0].stages)
+        cycles += self._traffic_cycles(bands[0].stages, rolling)
         return Cost(cycles, sum(map(bytes_of, planes)) + sum(map(_rings_bytes, bands)))
 
     def _stages(self, first: int, last: int) -> list[StageStep]:
@@ -129,23 +132,31 @@ class Costs:
         if not isinstance(step, StageStep):
             return 0.0
         rows = step.stage.shape[0] * step.stage.shape[2]
-        return self._cycles_of(step, rows, self.threads) + self._traffic_cycles(step)
+        return self._cycles_of(step, rows, self.threads) + self._traffic_cycles([step])
 
     def _strip_cycles(self, step: StageStep, rows: int, threads: int) -> float:
         """Of so many rows that so many threads share."""
         cycles = self.machine.call_cycles + work_cycles(step, rows, self.machine, threads, self.forms)
         return cycles + (phases(step, rows) * _MEETING_CYCLES if threads > 1 else 0.0)
 
-    def _traffic_cycles(self, step: StageStep, in_cache: Collection[Tensor] = ()) -> float:
-        """Of tensors that the step reads or writes, and of which a task's part exceeds its second cache."""
-        large = [
-            bytes_of(tensor)
-            for tensor in step.tensors
-            if tensor not in in_cache
-            and wants_a_place(tensor)
-            and bytes_of(tensor) / self.threads > _OF_L2 * self.machine.l2_bytes
+    def _traffic_cycles(self, steps: Sequence[Step], in_cache: Collection[Tensor] = ()) -> float:
+        """Of tensors that these steps read or write, and of which a task's part exceeds its second cache."""
+        machine = self.machine
+        sizes = [
+            {tensor: bytes_of(tensor) for tensor in step.tensors if self._is_large(tensor, in_cache)}
+            for step in steps
         ]
-        return sum(large) / self.threads / self.machine.far_bytes_per_cycle
+        total, distinct = sum(sum(each.values()) for each in sizes), sum(ChainMap(*sizes).values())
+        if not total:
+            return 0.0
+        lost = max(0.0, 1 - machine.l3_bytes / distinct)
+        cached, lost_bytes = (1 - lost) * total / machine.far_bytes_per_cycle, lost * total
+        return cached / self.threads + lost_bytes / machine.memory_bytes_per_cycle
+
+    def _is_large(self, tensor: Tensor, in_cache: Collection[Tensor]) -> bool:
+        if tensor in in_cache or not wants_a_place(tensor):
+            return False
+        return bytes_of(tensor) / self.threads > _OF_L2 * self.machine.l2_bytes
 
 
 def _rings_bytes(band: RowTiles) -> int:

@@ -58,19 +58,24 @@ class _Segment:
     bands: tuple[RowTiles, ...] = ()
 
 
+@attrs.frozen(eq=False)
+class Chained:
+    """A program's steps, some of them joined to chains; `gain`: how many times as fast that is modelled."""
+
+    steps: list[Step]
+    gain: float = 1.0
+
+
 def form_chains(
     steps: Sequence[Step],
     machine: MachineParameters,
     threads: int,
     tiling: Tiling,
     forms: Forms = ANY_FORM,
-) -> list[Step]:
-    """The steps, some of them joined to chains.
-
-    Raises NothingFitsError.
-    """
+) -> Chained:
+    """Join steps to chains. Raises NothingFitsError."""
     if tiling.is_off and tiling.max_memory is None:
-        return list(steps)
+        return Chained(list(steps))
     segments = list(_segments(steps, Costs(steps, machine, threads, forms), tiling))
     chosen = _longest(segments) if tiling.forced else _smallest(segments, len(steps), tiling)
     result: list[Step] = []
@@ -79,7 +84,8 @@ def form_chains(
             result.append(roll(segment.bands))
         else:
             result += steps[segment.first : segment.last]
-    return result
+    apart = sum(segment.cost.cycles for segment in segments if not segment.bands)
+    return Chained(result, apart / max(1.0, sum(segment.cost.cycles for segment in chosen)))
 
 
 def why_not_chained(step: Step) -> str | None:

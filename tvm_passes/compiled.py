@@ -76,6 +76,7 @@ class Compiled:
 
     pruned_macs:     multiply-adds of the model that are left out, since nobody reads their results.
     traffic:         of every step beyond a cache of `cache_bytes`, see `traffic`.
+    chain_gain:      how many times as fast its chains are modelled to make it.
     threads:         how many share the steps: those asked for, or one where they do not pay.
     refused_records: tuning records that no longer fit their workload, with the reason.
     """
@@ -91,4 +92,5 @@ class Compiled:
     traffic: tuple[Traffic, ...]
     cache_bytes: int
     threads: int
+    chain_gain: float = 1.0
     refused_records: tuple[str, ...] = ()

@@ -80,9 +80,8 @@ class Planner:
         for index, out in enumerate(self.graph.outputs):
             self.tensors.deliver(out, Address("output", index=index))
         if self.machine is not None:
-            self.tensors.steps = form_chains(
-                self.tensors.steps, self.machine, self.threads, self.tiling, self.forms
-            )
+            chained = form_chains(self.tensors.steps, self.machine, self.threads, self.tiling, self.forms)
+            self.tensors.steps, self.tensors.chain_gain = chained.steps, chained.gain
         self.tensors.arena = place(self.tensors.steps, self.tensors.memories.values())
         return self.tensors
 

@@ -74,6 +74,7 @@ class Lowered:
     """The program as TIR, its constants, and what each step calls.
 
     threads:         how many share the steps.
+    chain_gain:      how many times as fast its chains are modelled to make it.
     refused_records: tuning records that no longer fit their workload, with the reason.
     """
 
@@ -85,6 +86,7 @@ class Lowered:
     inputs: tuple[TensorType, ...]
     outputs: tuple[TensorType, ...]
     threads: int
+    chain_gain: float
     refused_records: tuple[str, ...] = ()
 
     @property
@@ -152,6 +154,7 @@ def _lower_for(
         inputs,
         outputs,
         threads,
+        planned.chain_gain,
         tuple(context.refused),
     )
 

@@ -125,6 +125,7 @@ def compile_module(mod: IRModule, target: tvm.target.Target, options: PipelineOp
         traffic=traffic,
         cache_bytes=machine.l2_bytes,
         threads=lowered.threads,
+        chain_gain=lowered.chain_gain,
         refused_records=lowered.refused_records,
     )
 

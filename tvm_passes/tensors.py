@@ -33,6 +33,7 @@ class Tensors:
     def __init__(self, lanes: int) -> None:
         self.lanes = lanes
         self.steps: list[Step] = []
+        self.chain_gain = 1.0
         self.memories: dict[Extent, BlockedMemory] = {}
         self.plain: dict[Var, Plain] = {}
         self.blocked: dict[Var, Blocked] = {}

@@ -15,7 +15,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
 
 import schedules
-from schedules.claims import Ledgers
+from schedules.claims import Ledgers, shared_bytes
 from schedules.launch import Barrier, launched
 from schedules.registry import weights_shape
 from schedules.template import Decisions, Kernel
@@ -41,7 +41,7 @@ class TimedKernel:
         constants = _constants(task, kernel, target)
         self._constants = constants.tensor
         self._memory = _tensor(_memory(task.memory_bytes))
-        self._shared = _tensor(np.zeros(_shared_bytes(task.threads), np.uint8))
+        self._shared = _tensor(np.zeros(shared_bytes(task.threads), np.uint8))
         module = _program(kernel, task, constants)
         library = tvm.compile(module, target=target, tir_pipeline=schedules.PIPELINE_NAME)
         self._main = library["main"]
@@ -95,7 +95,7 @@ def _program(kernel: Kernel, task: Task, constants: _Constants) -> tvm.IRModule:
         sizes = {
             "memory": task.memory_bytes,
             "constants": constants.tensor.shape[0],
-            "shared": _shared_bytes(task.threads),
+            "shared": shared_bytes(task.threads),
         }
         tensors, tables, shared = (
             T.arg(name, T.buffer((tirx.IntImm("int64", size),), "uint8")) for name, size in sizes.items()
@@ -118,10 +118,6 @@ def _program(kernel: Kernel, task: Task, constants: _Constants) -> tvm.IRModule:
             arguments = [pointer(name) for name in kernel.parameters]
             _call(callee, arguments, kernel.tasks, meeting, ledgers)
     return tvm.IRModule({callee: kernel.func, tvm.ir.GlobalVar("main"): builder.get()})
-
-
-def _shared_bytes(threads: int) -> int:
-    return Barrier.bytes(threads) + Ledgers.bytes(threads)
 
 
 def _call(

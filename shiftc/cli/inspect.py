@@ -103,7 +103,14 @@ def summary(inspection: Inspection) -> str:
         f"{quantity(2 * inspection.macs)}FLOPs{_pruned(inspection)}, {quantity(inspection.bytes)}B moved; "
         f"workspace {quantity(inspection.manifest.arena_bytes)}B, "
         f"at least {quantity(inspection.manifest.arena_lower_bound_bytes)}B are alive at once"
+        f"{_chained(inspection)}"
     )
+
+
+def _chained(inspection: Inspection) -> str:
+    if not any(kernel.kind == "chain" for kernel in inspection.manifest.kernels):
+        return ""
+    return f"; chains modelled to make it {inspection.manifest.chain_gain:.2f} times as fast"
 
 
 def _pruned(inspection: Inspection) -> str:

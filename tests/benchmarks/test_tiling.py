@@ -31,11 +31,22 @@ def test_a_network(tmp_path: Path) -> None:
 def test_the_table() -> None:
     gains = {f"{program}_gain{of}": 1.25 for program in ("auto", "least") for of in ("", "_of_minima")}
     memory = {"auto_bytes": 4096, "auto_memory": 0.5, "least_bytes": 2048, "least_memory": 0.25}
+    modelled = {"auto_modelled": 1.1, "least_modelled": 0.9}
     traffic = {"off_reread": 3072, "auto_reread": 1024, "least_reread": 0}
-    small = {"network": "a", "batch": 1, "off_ms": 0.5, "off_bytes": 8192, **gains, **memory, **traffic}
+    small = {
+        "network": "a",
+        "batch": 1,
+        "off_ms": 0.5,
+        "off_bytes": 8192,
+        **gains,
+        **memory,
+        **modelled,
+        **traffic,
+    }
     text = table("T", [small, {**small, "network": "b", "off_ms": 2.0}])
     assert text.startswith("# T\n")
+    chains = "1.25x | 1.25x | 1.10x | 4 | 0.50 | 1 | 1.25x | 1.25x | 0.90x | 2 | 0.25 | 0"
     assert text.splitlines()[-2:] == [
-        "| b | 1 | 2.000 | 8 | 3 | 1.25x | 1.25x | 4 | 0.50 | 1 | 1.25x | 1.25x | 2 | 0.25 | 0 |",
-        "| a | 1 | 0.500 | 8 | 3 | 1.25x | 1.25x | 4 | 0.50 | 1 | 1.25x | 1.25x | 2 | 0.25 | 0 |",
+        f"| b | 1 | 2.000 | 8 | 3 | {chains} |",
+        f"| a | 1 | 0.500 | 8 | 3 | {chains} |",
     ]

@@ -95,6 +95,29 @@ def test_weights_that_no_template_pairs() -> None:
     assert not schedules.is_taken(PairedConv(4, 1, 4, 16, 100), PAIRING)
 
 
+def test_what_exceeds_the_last_cache_costs_its_way_through_memory() -> None:
+    """A chain keeps it, as far as it lies in rings."""
+
+    def body(emit: Emit, x: Var) -> Expr:
+        return emit(conv(emit(conv(x, values(256, 32, 1, 1))), values(32, 256, 1, 1)))
+
+    steps = stages(module([(4, 32, ROWS, ROWS)], body))
+    small, wide = (bytes_of(step.output) for step in reversed(steps))
+    roomy = attrs.evolve(PAIRING, l2_bytes=wide // 2, l3_bytes=4 * wide)
+    tight = attrs.evolve(roomy, l3_bytes=wide // 4)
+
+    def cycles(machine: MachineParameters) -> tuple[float, ...]:
+        costs = Costs(steps, machine, 1)
+        chain = costs.of_chain(0, 2, (costs.tiled(0, 2, ROWS // 4),))
+        return *(costs.alone(number).cycles for number in range(2)), chain.cycles
+
+    assert small < wide // 8 + 1
+    lost = 0.75 * wide  # a fourth is still there
+    way = lost / tight.memory_bytes_per_cycle - lost / tight.far_bytes_per_cycle
+    by_itself = [b - a for a, b in zip(cycles(roomy), cycles(tight), strict=True)]
+    assert by_itself == pytest.approx([way, way, 0.0])
+
+
 @pytest.mark.parametrize("read_again", [False, True])
 def test_sums_are_written_over_their_operand_by_a_stage_alone(read_again: bool) -> None:
     def body(emit: Emit, x: Var) -> tuple[Expr, ...]:

@@ -27,7 +27,7 @@ from tvm.ir import GlobalVar, IRModule
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
 
-from schedules.claims import LEDGERS, NO_LEDGER, Ledgers
+from schedules.claims import LEDGERS, MOST_UNITS, NO_LEDGER, Ledgers, shared_bytes
 from schedules.launch import Barrier, launched
 from schedules.parallelism import share
 from schedules.sharing import ledgers_of
@@ -73,11 +73,7 @@ def build_program(
 
 def with_barrier(arena_bytes: int, threads: int) -> int:
     """The size of an arena that also holds what so many tasks share, at a multiple of 64."""
-    return arena_bytes if threads == 1 else -(-arena_bytes // 64) * 64 + _shared_bytes(threads)
-
-
-def _shared_bytes(threads: int) -> int:
-    return Barrier.bytes(threads) + Ledgers.bytes(threads)
+    return arena_bytes if threads == 1 else -(-arena_bytes // 64) * 64 + shared_bytes(threads)
 
 
 def _entry(
@@ -122,7 +118,7 @@ def _entry(
                 if not _is_alone(phase, after):
                     barrier.arrive(task)
 
-        start = arena_bytes - _shared_bytes(threads)
+        start = arena_bytes - shared_bytes(threads)
         barrier = Barrier(threads, lambda further: T.address_of(arena[start + further]))
         behind = start + Barrier.bytes(threads)
         ledgers = Ledgers(threads, lambda further: T.address_of(arena[behind + further]))
@@ -164,7 +160,7 @@ def _share(phase: Phase, task: Any, meeting: Any, ledgers: Ledgers, invoke: Call
                 for invocation in chain.from_iterable(runs):
                     invoke(invocation)
 
-    if len(whole) <= tasks or used == LEDGERS:
+    if len(whole) <= tasks or len(whole) > MOST_UNITS or used == LEDGERS:
         for number in range(tasks):
             mine = share(number, len(whole), tasks, tasks - 1)
             invoke_if(task, number, [whole[index] for index in mine])
