@@ -113,7 +113,7 @@ def _read_by(readers: Sequence[tuple[Read, Cuts]], tiles: int) -> list[int]:
 def _whole(rows: Sequence[int], step: StageStep, part: Part) -> Cuts:
     """The cuts, inside the plane, between rows that are not computed together; the ends are the plane's."""
     total, together = step.stage.shape[2], step.row_step
-    start = 0 if part.number == 0 else max(0, rows[0]) // together * together
+    start = 0 if part.number == 0 else min(total, max(0, rows[0])) // together * together
     ends = [min(total, max(start, _rounded_up(row, together))) for row in rows[1:]]
     if part.number == part.count - 1:
         ends[-1] = total

@@ -124,6 +124,17 @@ def test_every_band_has_the_rows_that_it_reads(
         follow(bands, others)
 
 
+def test_a_band_may_read_nothing_but_padding() -> None:
+    """All that it reads lies below the plane, whose rows others compute."""
+
+    def body(emit: Emit, x: Var) -> Expr:
+        return emit(tall(emit(tall(x, 1)), 1, padding=(0, 3)))
+
+    bands = bands_in(module([input_of(2)], body), 1, 3)
+    assert [band.cuts[0] for band in bands] == [(0, 1), (1, 2, 2), (2, 2, 2)]
+    follow(bands, set())
+
+
 @pytest.mark.parametrize("tasks", [2, 3])
 def test_winograds_rows_begin_with_a_tile(tasks: int) -> None:
     def body(emit: Emit, x: Var) -> Expr:
