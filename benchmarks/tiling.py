@@ -87,7 +87,7 @@ def _row(m: Measurement) -> str:
     cells = [m["network"], f"{m['batch']}", f"{m['off_ms']:.3f}", f"{m['off_bytes'] // 1024}"]
     cells.append(f"{m['off_reread'] // 1024}")
     for program in list(PROGRAMS)[1:]:
-        cells += [times(m[f"{program}_{gain}"]) for gain in ("gain", "gain_of_minima", "modelled")]
+        cells += [times(m.get(f"{program}_{gain}")) for gain in ("gain", "gain_of_minima", "modelled")]
         cells += [f"{m[f'{program}_bytes'] // 1024}", f"{m[f'{program}_memory']:.2f}"]
         cells.append(f"{m[f'{program}_reread'] // 1024}")
     return row(cells)
