@@ -114,8 +114,14 @@ none:
 
 
 def shared_bytes(tasks: int) -> int:
-    """Memory of what a program's tasks share: first the barrier, then the ledgers."""
+    """Memory of what a program's tasks share, see `shared_by`."""
     return Barrier.bytes(tasks) + Ledgers.bytes(tasks)
+
+
+def shared_by(tasks: int, pointer: Callable[[Expr], Expr]) -> tuple[Barrier, Ledgers]:
+    """A program's barrier and its ledgers, one behind the other in the memory that `pointer` points into."""
+    behind = Barrier.bytes(tasks)
+    return Barrier(tasks, pointer), Ledgers(tasks, lambda further: pointer(behind + further))
 
 
 def units_of(count: int, tasks: int) -> int:
@@ -134,11 +140,15 @@ def claim(
     previous: NONE before the first.
     """
     numbers = (ledger, task, tasks, units, shift, previous)
-    return tirx.call_extern("int32", "shiftc_claim", ledgers, meeting, *map(_int32, numbers))
+    return tirx.call_extern("int32", "shiftc_claim", ledgers, _int64(meeting), *map(_int32, numbers))
 
 
 def _int32(number: Expr) -> Expr:
     return tirx.IntImm("int32", number) if isinstance(number, int) else number
+
+
+def _int64(number: Expr) -> Expr:
+    return tirx.IntImm("int64", number) if isinstance(number, int) else number
 
 
 def claiming(body: tirx.Stmt) -> tirx.Stmt:
@@ -164,7 +174,7 @@ class Ledgers:
 
     def arguments(self, task: Expr, meeting: Expr, first: int) -> tuple[Expr, Expr, Expr]:
         """For the parameters `sharing.SHARING` of a kernel whose first ledger is this one."""
-        offset = tirx.IntImm("int64", first % LEDGERS * self.tasks * LINE)
+        offset = tirx.IntImm("int64", first * self.tasks * LINE)
         return task, _int64(meeting), self.pointer(offset)
 
     @contextmanager
@@ -174,7 +184,7 @@ class Ledgers:
 
         def claim_after(previous: Expr) -> None:
             at = self.pointer(tirx.IntImm("int64", 0))
-            part = claim(at, _int64(meeting), ledger, task, self.tasks, units, shift, previous)
+            part = claim(at, meeting, ledger, task, self.tasks, units, shift, previous)
             T.buffer_store(unit, part, [0])
 
         with T.attr(tirx.IntImm("int32", 1), "pragma_import_llvm", tvm.ir.StringImm(_CODE)):
@@ -182,7 +192,3 @@ class Ledgers:
             with T.While(unit[0] < units):
                 yield unit[0]
                 claim_after(unit[0])
-
-
-def _int64(number: Expr) -> Expr:
-    return tirx.IntImm("int64", number) if isinstance(number, int) else number

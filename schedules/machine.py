@@ -121,7 +121,7 @@ _BY_CPU: Mapping[str, Mapping[str, Any]] = {
     # The defaults of calls and of bytes moved were measured here. A call: 45 cycles on chains that carry
     # nothing and leave no pixel over, 100 to 150 with what strips leave of their last tiles. Of what a third
     # cache holds arithmetic hides nearly all: 100 and more bytes a cycle, of tensors and of weights. Eight
-    # cores share 32 MiB of it; networks at batch 8 behave as if one had half of that.
+    # cores share 32 MiB of it, of which half is counted on: an assumption.
     "znver4": {"fma_ports": 1, "add_ports": 1, "load_ports": 1, "l2_bytes": 1 << 20, "l3_bytes": 16 << 20},
     "znver5": {"add_ports": 2, "l1_bytes": 48 * 1024, "l2_bytes": 1 << 20, "l3_bytes": 16 << 20},
     "znver3": {

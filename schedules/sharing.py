@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import dropwhile
 from typing import Any
 
 import attrs
@@ -139,7 +140,8 @@ def _shared_loops(body: Any, tasks: int) -> list[_SharedLoop]:
     loops = _loops(body)
     shared = [loop for loop in loops if _is_shared(loop)]
     around: dict[Any, list[tirx.For]] = {loop.loop_var: [] for loop in shared}
-    for loop in reversed(loops):
+    after = list(dropwhile(lambda loop: not _is_shared(loop), loops))  # loops around one come behind it
+    for loop in reversed(after):
         if not _is_shared(loop):
             for inner in _parallel_loops(loop.body):
                 around[inner.loop_var].append(loop)
@@ -206,9 +208,7 @@ def _by_units(
     at = unit[zero]
 
     def following(previous: Expr) -> tirx.Stmt:
-        ledger, number = (
-            (shared.ledger, meeting) if shared.ledgers else (zero, tirx.IntImm("int64", NO_LEDGER))
-        )
+        ledger, number = (shared.ledger, meeting) if shared.ledgers else (0, NO_LEDGER)
         part = claim(ledgers, number, ledger, task, tasks, units, shared.shift, previous)
         return tirx.BufferStore(unit, part, [zero])
 

@@ -85,7 +85,8 @@ def form_chains(
         else:
             result += steps[segment.first : segment.last]
     apart = sum(segment.cost.cycles for segment in segments if not segment.bands)
-    return Chained(result, apart / max(1.0, sum(segment.cost.cycles for segment in chosen)))
+    modelled = sum(segment.cost.cycles for segment in chosen)
+    return Chained(result, apart / modelled if modelled else 1.0)
 
 
 def why_not_chained(step: Step) -> str | None:

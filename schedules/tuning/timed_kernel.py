@@ -15,7 +15,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
 
 import schedules
-from schedules.claims import Ledgers, shared_bytes
+from schedules.claims import Ledgers, shared_by, shared_bytes
 from schedules.launch import Barrier, launched
 from schedules.registry import weights_shape
 from schedules.template import Decisions, Kernel
@@ -101,9 +101,7 @@ def _program(kernel: Kernel, task: Task, constants: _Constants) -> tvm.IRModule:
             T.arg(name, T.buffer((tirx.IntImm("int64", size),), "uint8")) for name, size in sizes.items()
         )
         first, last = T.arg("first", T.int32()), T.arg("last", T.int32())
-        behind = Barrier.bytes(task.threads)
-        meeting = Barrier(task.threads, lambda further: T.address_of(shared[further]))
-        ledgers = Ledgers(task.threads, lambda further: T.address_of(shared[behind + further]))
+        meeting, ledgers = shared_by(task.threads, lambda further: T.address_of(shared[further]))
         with launched(task.threads), T.serial(first, last) as call:
 
             def pointer(name: str) -> Any:

@@ -19,7 +19,7 @@ Decisions:
     panel:      how many blocks share a sweep, so that a column meets them one after the other. By default
                 one: its weights stay in the first cache, which gains more than a column's x that does.
     unroll:     groups of channels in the loop body; divides their number.
-    threads:    how many share the chunks, or the blocks if chunks are few; if the work pays for it.
+    threads:    how many share the chunks, in parts of their blocks; if the work pays for it.
 """
 
 from __future__ import annotations

@@ -15,11 +15,13 @@ from schedules.workload import IndexedConv, PairedConv
 from tests.passes.modules import HOST, Emit, conv, module, values
 from tests.passes.test_row_tiles import steps_of
 from tvm_passes.chain_cost import Costs
+from tvm_passes.chains import form_chains
 from tvm_passes.convolution_cost import convolution_cycles
 from tvm_passes.forms import Forms
 from tvm_passes.lowering.steps import StageStep
 from tvm_passes.pipeline import PipelineOptions, lower_module
 from tvm_passes.place import bytes_of
+from tvm_passes.tiling import ANY_TILING
 
 FUSED = MachineParameters(lanes=16, vector_registers=32, fma_ports=1, load_ports=1, l2_bytes=1 << 20)
 """Additions share the ports of multiply-adds: products are not paired."""
@@ -93,6 +95,13 @@ def test_weights_that_no_template_pairs() -> None:
     assert schedules.is_taken(PairedConv(64, 4, 4, 16, 100), PAIRING)
     assert not schedules.is_taken(PairedConv(64, 4, 4, 16, 100), FUSED)
     assert not schedules.is_taken(PairedConv(4, 1, 4, 16, 100), PAIRING)
+
+
+def test_a_program_that_nothing_is_modelled_of_gains_nothing() -> None:
+    mod = module([(1, 4, 4)], lambda emit, x: emit(op.matmul(x, x)))
+    steps = steps_of(mod, PAIRING)
+    assert not any(isinstance(step, StageStep) for step in steps)
+    assert form_chains(steps, PAIRING, 1, ANY_TILING).gain == 1.0
 
 
 def test_what_exceeds_the_last_cache_costs_its_way_through_memory() -> None:

@@ -12,6 +12,7 @@ from tvm import relax
 
 import tvm_passes.lower as lower_module
 from schedules import machine_of
+from schedules.sharing import ledgers_of
 from shiftc.runtime.threads import use_threads
 from tests.passes.modules import HOST, compiled, conv, entry_of, module, tensors
 from tvm_passes.canonicalize import canonicalize
@@ -113,6 +114,14 @@ def test_fewer_threads_than_tasks(programs: dict[int, Compiled]) -> None:
 
 def test_single_steps_give_the_same_bits(programs: dict[int, Compiled]) -> None:
     np.testing.assert_array_equal(_runner(programs[2], stepwise=True)(), _runner(programs[1])())
+
+
+@pytest.mark.parametrize("helps", [False, True])
+def test_tasks_that_help_each_other_ask_for_the_round(helps: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lower_module, "help_pays", lambda *_: helps)
+    lowered = lower(fuse(canonicalize(MODULE)), HOST, 2, {})
+    assert ("shiftc_round" in lowered.module["main"].script()) is helps
+    assert any(ledgers_of(i.func) for call in lowered.calls for i in call.invocations)
 
 
 def test_only_long_steps_are_worth_help() -> None:

@@ -27,8 +27,8 @@ from tvm.ir import GlobalVar, IRModule
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
 
-from schedules.claims import LEDGERS, MOST_UNITS, NO_LEDGER, Ledgers, shared_bytes
-from schedules.launch import Barrier, launched
+from schedules.claims import LEDGERS, MOST_UNITS, NO_LEDGER, Ledgers, shared_by, shared_bytes
+from schedules.launch import launched
 from schedules.parallelism import share
 from schedules.sharing import ledgers_of
 
@@ -119,9 +119,7 @@ def _entry(
                     barrier.arrive(task)
 
         start = arena_bytes - shared_bytes(threads)
-        barrier = Barrier(threads, lambda further: T.address_of(arena[start + further]))
-        behind = start + Barrier.bytes(threads)
-        ledgers = Ledgers(threads, lambda further: T.address_of(arena[behind + further]))
+        barrier, ledgers = shared_by(threads, lambda further: T.address_of(arena[start + further]))
         with launched(threads):
             steps = [call.phases for call in calls]
             phases = [(), *(phase for step in steps for phase in step), ()]
@@ -146,11 +144,12 @@ def _share(phase: Phase, task: Any, meeting: Any, ledgers: Ledgers, invoke: Call
     used = 0
     for run in phase:
         if tasks_of_run(run) > 1:
-            (shared,) = run
-            count = ledgers_of(shared.func)
-            is_room = used + count <= LEDGERS
-            invoke(shared, *ledgers.arguments(task, meeting if is_room else NO_LEDGER, used))
-            used += count if is_room else 0
+            (invocation,) = run
+            count = ledgers_of(invocation.func)
+            claims = 0 < count <= LEDGERS - used
+            at = (meeting, used) if claims else (NO_LEDGER, 0)
+            invoke(invocation, *ledgers.arguments(task, *at))
+            used += count if claims else 0
     whole = [run for run in phase if tasks_of_run(run) == 1]
     tasks = ledgers.tasks
 
