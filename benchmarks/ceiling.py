@@ -32,15 +32,16 @@ import numpy as np
 
 from benchmarks.command_line import add_artifacts, artifacts_folder, as_json, parser_of_networks, results_path
 from benchmarks.first_cache import in_first_cache
-from benchmarks.markdown import document, percent, row, times
+from benchmarks.markdown import DISTURBED_LEGEND, document, named, percent, row, times
 from benchmarks.results_file import Measurement, ResultsFile, now
 from benchmarks.variants import distinct, first_alike
 from schedules.eviction import eviction_of
 from shiftc.artifact import write_artifact
 from shiftc.bench.compare import PAUSE_SECONDS
+from shiftc.bench.lookout import lookout
 from shiftc.bench.machine import this_machine
 from shiftc.bench.pinning import on_one_core
-from shiftc.bench.turns import time_calmly
+from shiftc.bench.turns import time_in_turns
 from shiftc.build import Program, build_program
 from shiftc.driver import write_zoo
 from shiftc.kernel_cache import KernelCache
@@ -150,12 +151,13 @@ def measure(artifacts: Mapping[str, Path], rounds: int) -> Measurement:
             program: partial(sessions[program].stepper(inputs), 0, len(sessions[program].manifest.kernels))
             for program in distinct(artifacts)
         }
-        turns = time_calmly(runs, rounds, PAUSE_SECONDS)
+        measured = time_in_turns(runs, rounds, lookout(threads=1, affinity=core), PAUSE_SECONDS)
         natural, evicted = steps_evicted(sessions[OFF], inputs)
     alike = first_alike(artifacts)
-    off, auto, in_l1 = (turns[alike[program]] for program in (OFF, AUTO, IN_L1))
+    off, auto, in_l1 = (measured.seconds[alike[program]] for program in (OFF, AUTO, IN_L1))
     slower = evicted - natural
     return {
+        "disturbed": measured.disturbed,
         "off_ms": _ms(median(off)),
         "auto_ms": _ms(median(auto)),
         "in_l1_ms": _ms(median(in_l1)),
@@ -227,6 +229,7 @@ def table(title: str, measurements: Iterable[Measurement]) -> str:
         "L1: the kernels of the program without chains on intermediates of a few KiB. Ceiling and auto: how",
         "many times as fast as off, by medians and by minima. The last columns say how far off and auto are",
         "on the way from memory to the first cache, by minima.",
+        DISTURBED_LEGEND,
     ]
     longest_first = sorted(measurements, key=lambda m: -m["off_ms"])
     return document(title, text, _COLUMNS, map(_row, longest_first))
@@ -237,7 +240,7 @@ def _row(m: Measurement) -> str:
     gains = ("in_l1_gain", "in_l1_gain_of_minima", "auto_gain", "auto_gain_of_minima")
     return row(
         [
-            *(m["network"], f"{m['batch']}", *(f"{m[name]:.3f}" for name in names)),
+            *(named(m), f"{m['batch']}", *(f"{m[name]:.3f}" for name in names)),
             *(times(m[name]) for name in gains),
             *(percent(m[name]) for name in ("off_share", "auto_share")),
         ]

@@ -26,9 +26,10 @@ from schedules.peak import fma_loop
 from shiftc import __version__
 from shiftc.bench.contestants import OURS, Contestants, load_contestants
 from shiftc.bench.instruction_set import hold_to
+from shiftc.bench.lookout import lookout
 from shiftc.bench.peer import Peer, find_peer
 from shiftc.bench.pinning import on_one_core
-from shiftc.bench.turns import Runnable, time_calmly
+from shiftc.bench.turns import Runnable, time_in_turns
 from shiftc.build import build_program
 from shiftc.options import ModelOptions
 from shiftc.target import parse_target
@@ -103,9 +104,9 @@ def measure(case: ConvolutionCase) -> list[Measurement]:
     chains = [_load(case, convolution, peers, cache_bytes) for convolution in case.convolutions]
     runnables = {name: run for chain in chains for name, run in chain.runnables.items()}
     with on_one_core(threads=1):
-        seconds = time_calmly({**runnables, _FMA_LOOP: loop.run}, case.rounds)
-    peak = link_time(seconds[_FMA_LOOP], [0.0], loop.flops)
-    times = {chain.convolution.kind: chain.times(seconds) for chain in chains}
+        measured = time_in_turns({**runnables, _FMA_LOOP: loop.run}, case.rounds, lookout(threads=1))
+    peak = link_time(measured.seconds[_FMA_LOOP], [0.0], loop.flops)
+    times = {chain.convolution.kind: chain.times(measured.seconds) for chain in chains}
     plain = times[case.convolutions[0].kind][OURS]
     return [
         {
@@ -122,6 +123,7 @@ def measure(case: ConvolutionCase) -> list[Measurement]:
             ),
             "error": chain.long.error(OURS),
             "failures": dict(chain.failures),
+            "disturbed": measured.disturbed,
             "wider_instructions": [peer.name for peer in peers if peer.name not in held],
             "versions": {OURS: __version__, **{peer.name: peer.version for peer in peers}},
         }

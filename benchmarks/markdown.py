@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 
 def row(cells: Iterable[str]) -> str:
@@ -18,6 +19,17 @@ def table_head(names: Sequence[str]) -> list[str]:
 def document(title: str, text: Sequence[str], columns: Sequence[str], rows: Iterable[str]) -> str:
     """A heading, what there is to say, and one table."""
     return "\n".join([f"# {title}", "", *text, "", *table_head(columns), *rows]) + "\n"
+
+
+DISTURBED = "~"
+"""Marks what was measured while something else was on the machine."""
+
+DISTURBED_LEGEND = f"{DISTURBED}: hardly a turn was calm, the calmest count."
+
+
+def named(measurement: Mapping[str, Any]) -> str:
+    """The network, marked where its measurement was disturbed."""
+    return f"{measurement['network']}{DISTURBED if measurement.get('disturbed') else ''}"
 
 
 def times(ratio: float | None) -> str:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from benchmarks.markdown import percent, row, table_head, times
+from benchmarks.markdown import DISTURBED_LEGEND, named, percent, row, table_head, times
 from benchmarks.networks import EXPORTED
 from benchmarks.results_file import Measurement
 from shiftc.bench.contestants import OURS
@@ -27,7 +27,7 @@ def table(title: str, names: Sequence[str], measurements: Sequence[Measurement])
     groups: dict[tuple[int, int, bool], list[Measurement]] = {}
     for m in sorted(measurements, key=lambda m: rank.get(m["network"], len(rank))):
         groups.setdefault((m["batch"], m["threads"], m["direct"]), []).append(m)
-    lines = [f"# {title}", "", _LEGEND]
+    lines = [f"# {title}", "", _LEGEND, DISTURBED_LEGEND]
     for (batch, threads, direct), group in sorted(groups.items()):
         lines += ["", f"## Batch {batch}, {_threads(threads)}{', direct' if direct else ''}", ""]
         lines += table_head(_HEAD if threads == 1 else (*_HEAD, _SCALING))
@@ -42,8 +42,8 @@ process. Ratios say how many times faster shiftc is, by medians; "faster of two"
 onnxruntime and OpenVINO, by medians and by minima. "Of floor" compares with the network's multiply-adds at
 the FMA peak measured in the same turns; Winograd's form of 3x3 convolutions and paired products need fewer
 and can exceed 100 %. "Direct" are entries without either. Plain TVM gets few calls. The arena is the
-workspace, in brackets how many times the least possible. Where medians and minima differ much, a neighbour
-was on the machine."""
+workspace, in brackets how many times the least possible. Turns do not count in which cores were found
+shared, or far from each other."""
 
 
 def faster_of_two(ratios: Mapping[str, float]) -> float | None:
@@ -78,7 +78,7 @@ def _scaling(m: Measurement, alone: Mapping[tuple[str, int, bool], Measurement])
 def _network(m: Measurement) -> list[str]:
     runtimes = m["runtimes"]
     ours = runtimes[OURS]
-    cells = [m["network"], f"{ours['median_ms']:.3f}", f"{ours['min_ms']:.3f}", percent(m["of_floor"])]
+    cells = [named(m), f"{ours['median_ms']:.3f}", f"{ours['min_ms']:.3f}", percent(m["of_floor"])]
     cells += [percent(m["of_floor_min"]), _arena(m)]
     cells += [_peer(runtimes.get(name, {}), m["ratios"].get(name)) for name in PEERS]
     return [*cells, *(times(faster_of_two(m[key])) for key in _RATIOS)]

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from statistics import median
 
-from benchmarks.markdown import document, row, times
+from benchmarks.markdown import DISTURBED_LEGEND, document, named, row, times
 from benchmarks.results_file import Measurement
 from benchmarks.variants import Comparison, Variant, time_variants
 from shiftc.artifact import read_manifest
@@ -32,8 +32,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def measure(artifacts: Mapping[str, Path], rounds: int) -> Measurement:
     """Milliseconds of both programs, how much faster the one with records is, and in how many kernels."""
-    turns = time_variants(artifacts, rounds)
-    defaults, recorded = turns[_WITHOUT], turns[_WITH]
+    measured = time_variants(artifacts, rounds)
+    defaults, recorded = (measured.seconds[variant] for variant in (_WITHOUT, _WITH))
     kernels = read_manifest(artifacts[_WITH]).kernels
     return {
         "defaults_ms": round(1e3 * median(defaults), 4),
@@ -42,6 +42,7 @@ def measure(artifacts: Mapping[str, Path], rounds: int) -> Measurement:
         "gain_of_minima": round(min(defaults) / min(recorded), 3),
         "recorded": sum(kernel.decisions == "record" for kernel in kernels),
         "kernels": len(kernels),
+        "disturbed": measured.disturbed,
     }
 
 
@@ -54,6 +55,7 @@ def table(title: str, measurements: Iterable[Measurement]) -> str:
         "One thread, both programs in turns in one process; medians, and the ratios of medians and of",
         "minima. The last columns say how many of the program's kernels follow a record. Where none does,",
         "both programs are the same one.",
+        DISTURBED_LEGEND,
     ]
     longest_first = sorted(measurements, key=lambda m: -m["defaults_ms"])
     return document(title, text, _COLUMNS, map(_row, longest_first))
@@ -62,7 +64,7 @@ def table(title: str, measurements: Iterable[Measurement]) -> str:
 def _row(m: Measurement) -> str:
     figures = (f"{m[name]:.3f}" for name in ("defaults_ms", "records_ms"))
     gains = (times(m[name]) for name in ("gain", "gain_of_minima"))
-    return row([m["network"], f"{m['batch']}", *figures, *gains, f"{m['recorded']}", f"{m['kernels']}"])
+    return row([named(m), f"{m['batch']}", *figures, *gains, f"{m['recorded']}", f"{m['kernels']}"])
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from benchmarks.convolutions import DEPTHWISE, KINDS, SHIFTED
-from benchmarks.markdown import percent, row, table_head, times
+from benchmarks.markdown import DISTURBED, DISTURBED_LEGEND, percent, row, table_head, times
 from benchmarks.network_table import RIVALS, faster_of_two, geometric_mean
 from benchmarks.results_file import Measurement
 from shiftc.bench.contestants import OURS
@@ -20,7 +20,7 @@ _MANY_CHANNELS = 64
 
 def table(title: str, measurements: Sequence[Measurement]) -> str:
     """What the sweep says together, and a table for every kind of convolution."""
-    lines = [f"# {title}", "", _LEGEND]
+    lines = [f"# {title}", "", _LEGEND, DISTURBED_LEGEND]
     for direct in (False, True):
         those = [m for m in measurements if m["direct"] is direct]
         for kind in KINDS:
@@ -84,12 +84,16 @@ def _known(values: Iterable[float | None]) -> list[float]:
 
 def _convolution(m: Measurement) -> str:
     ours = m["times"][OURS]
-    cells = [str(m["channels"]), str(m["plane"]), str(m["groups"]), f"{ours['us']:.1f}", _gflops(ours)]
+    cells = [str(m["channels"]), str(m["plane"]), str(m["groups"]), _us(m), _gflops(ours)]
     cells += [percent(m["of_peak"]), percent(m["of_peak_min"]), "yes" if m["in_l2"] else ""]
     cells += [_peer(m, name) for name in RIVALS]
     if m["kind"] == SHIFTED:
         cells += [_three_digits(m.get(key)) for key in _BESIDE_PLAIN]
     return row(cells)
+
+
+def _us(m: Measurement) -> str:
+    return f"{m['times'][OURS]['us']:.1f}{DISTURBED if m.get('disturbed') else ''}"
 
 
 def _gflops(time: dict[str, Any]) -> str:

@@ -22,14 +22,15 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.command_line import add_artifacts, artifacts_folder, as_json, parser_of_networks, results_path
-from benchmarks.markdown import document, row, times
+from benchmarks.markdown import DISTURBED_LEGEND, document, named, row, times
 from benchmarks.results_file import Measurement, ResultsFile, now
 from benchmarks.variants import runnable
 from schedules.meeting import meetings
 from shiftc.artifact import read_manifest
 from shiftc.bench.compare import PAUSE_SECONDS
+from shiftc.bench.lookout import lookout
 from shiftc.bench.machine import this_machine
-from shiftc.bench.turns import time_calmly
+from shiftc.bench.turns import time_in_turns
 from shiftc.driver import compile_model, write_zoo
 from shiftc.options import CompileOptions, ModelOptions, ZooOptions
 from shiftc.runtime import load
@@ -93,9 +94,11 @@ def measure(alone: Path, together: Path, threads: int, rounds: int) -> Measureme
 
     runnables = {name: runnable(session) for name, session in sessions.items()}
     try:
-        turns = time_calmly({**runnables, _MEETINGS: meet}, rounds, PAUSE_SECONDS)
+        look = lookout(threads, tuple(cores[:threads]))
+        measured = time_in_turns({**runnables, _MEETINGS: meet}, rounds, look, PAUSE_SECONDS)
     finally:
         os.sched_setaffinity(0, free)
+    turns = measured.seconds
     one, several = turns[_ALONE], turns[_TOGETHER]
     return {
         "threads": threads,
@@ -105,6 +108,7 @@ def measure(alone: Path, together: Path, threads: int, rounds: int) -> Measureme
         "gain": round(median(one) / median(several), 3),
         "gain_of_minima": round(min(one) / min(several), 3),
         "meeting_ns": round(1e9 * median(turns[_MEETINGS]) / barriers.count),
+        "disturbed": measured.disturbed,
         "time": now(),
     }
 
@@ -118,6 +122,7 @@ def table(title: str, measurements: Iterable[Measurement]) -> str:
         "Milliseconds of a program of one thread and of one compiled for several, in turns in one process:",
         "medians, and the ratios of medians and of minima. A program that is modelled to gain too little has",
         "one thread all the same. The last column is what tasks took to meet at a barrier in the same turns.",
+        DISTURBED_LEGEND,
     ]
     longest_first = sorted(measurements, key=lambda m: -m["alone_ms"])
     return document(title, text, _COLUMNS, map(_row, longest_first))
@@ -127,7 +132,7 @@ def _row(m: Measurement) -> str:
     threads = f"{m['threads']}" if m["used"] == m["threads"] else f"{m['threads']} → {m['used']}"
     figures = (f"{m[name]:.3f}" for name in ("alone_ms", "together_ms"))
     gains = (times(m[name]) for name in ("gain", "gain_of_minima"))
-    return row([m["network"], f"{m['batch']}", threads, *figures, *gains, f"{m['meeting_ns']}"])
+    return row([named(m), f"{m['batch']}", threads, *figures, *gains, f"{m['meeting_ns']}"])
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from statistics import median
 
-from benchmarks.markdown import document, row, times
+from benchmarks.markdown import DISTURBED_LEGEND, document, named, row, times
 from benchmarks.results_file import Measurement
 from benchmarks.variants import Comparison, Variant, time_variants
 from shiftc.artifact import read_manifest
@@ -41,10 +41,12 @@ def main(arguments: list[str] | None = None) -> int:
 def measure(artifacts: Mapping[str, Path], rounds: int) -> Measurement:
     """Milliseconds, and bytes of workspaces and re-read; how much faster and smaller than without chains."""
     manifests = {program: read_manifest(artifact) for program, artifact in artifacts.items()}
-    turns = time_variants(artifacts, rounds)
+    measured = time_variants(artifacts, rounds)
+    turns = measured.seconds
     off = turns["off"]
     whole = manifests["off"].arena_bytes
     result: dict[str, float] = {"off_ms": round(1e3 * median(off), 4), "off_bytes": whole}
+    result["disturbed"] = measured.disturbed
     for program in list(PROGRAMS)[1:]:
         result |= {
             f"{program}_ms": round(1e3 * median(turns[program]), 4),
@@ -78,13 +80,14 @@ def table(title: str, measurements: Iterable[Measurement]) -> str:
         "as fast, by medians, by minima and as modelled, and the workspace, also as a share of the one",
         "without. Re-read: KiB of intermediates that are fetched again after they left the second cache,",
         "by a model.",
+        DISTURBED_LEGEND,
     ]
     longest_first = sorted(measurements, key=lambda m: -m["off_ms"])
     return document(title, text, _COLUMNS, map(_row, longest_first))
 
 
 def _row(m: Measurement) -> str:
-    cells = [m["network"], f"{m['batch']}", f"{m['off_ms']:.3f}", f"{m['off_bytes'] // 1024}"]
+    cells = [named(m), f"{m['batch']}", f"{m['off_ms']:.3f}", f"{m['off_bytes'] // 1024}"]
     cells.append(f"{m['off_reread'] // 1024}")
     for program in list(PROGRAMS)[1:]:
         cells += [times(m.get(f"{program}_{gain}")) for gain in ("gain", "gain_of_minima", "modelled")]

@@ -15,9 +15,10 @@ from benchmarks.markdown import times
 from benchmarks.results_file import Measurement, ResultsFile, now
 from shiftc.artifact import read_manifest
 from shiftc.bench.compare import PAUSE_SECONDS
+from shiftc.bench.lookout import lookout
 from shiftc.bench.machine import this_machine
 from shiftc.bench.pinning import on_one_core
-from shiftc.bench.turns import Runnable, time_calmly
+from shiftc.bench.turns import Measured, Runnable, time_in_turns
 from shiftc.driver import compile_model, write_zoo
 from shiftc.options import SHIPPED_RECORDS, CompileOptions, ModelOptions, PassOptions, ZooOptions
 from shiftc.runtime import Session, load
@@ -78,13 +79,14 @@ def compile_variants(name: str, batch: int, folder: Path, variants: Mapping[str,
     return {variant: folder / variant for variant in variants}
 
 
-def time_variants(artifacts: Mapping[str, Path], rounds: int) -> dict[str, tuple[float, ...]]:
-    """Seconds of every turn of every program, one thread."""
+def time_variants(artifacts: Mapping[str, Path], rounds: int) -> Measured:
+    """The turns of every program, one thread."""
     with on_one_core(threads=1):
         core = tuple(os.sched_getaffinity(0))
         runs = {variant: runnable(load(path, core)) for variant, path in distinct(artifacts).items()}
-        turns = time_calmly(runs, rounds, PAUSE_SECONDS)
-    return {variant: turns[first] for variant, first in first_alike(artifacts).items()}
+        measured = time_in_turns(runs, rounds, lookout(threads=1, affinity=core), PAUSE_SECONDS)
+    turns = {variant: measured.seconds[first] for variant, first in first_alike(artifacts).items()}
+    return Measured(turns, measured.disturbed)
 
 
 def runnable(session: Session) -> Runnable:

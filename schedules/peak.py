@@ -21,8 +21,9 @@ _STEPS = 200_000
 _REPEATS = 15
 
 
-def fma_module(machine: MachineParameters, chains: int, steps: int) -> tvm.IRModule:
-    """`main(x: float32[lanes])`: `steps` dependent multiply-adds in each of `chains` vector registers.
+def fma_module(machine: MachineParameters, chains: int, steps: int, tasks: int = 1) -> tvm.IRModule:
+    """`main(x: float32[tasks, chains, lanes])`: `steps` dependent multiply-adds in each of `chains` vector
+    registers, by every task at the same time.
 
     The result is stored to x, so that nothing is dead; memory is touched only before and after.
     """
@@ -30,22 +31,19 @@ def fma_module(machine: MachineParameters, chains: int, steps: int) -> tvm.IRMod
     with IRBuilder() as builder, T.prim_func(False, s_tir=True):
         T.func_name("main")
         T.func_attr({"global_symbol": "main"})
-        x = T.match_buffer(T.arg("x", T.handle()), (chains, lanes), "float32")
-        with T.sblock("root"):
-            registers = T.sblock_alloc_buffer((chains, lanes), "float32", scope="local")
-            _per_chain(chains, lanes, lambda i, v: T.buffer_store(registers, x[i, v], [i, v]))
-            with T.serial(0, steps):
-                _per_chain(
-                    chains,
-                    lanes,
-                    lambda i, v: T.buffer_store(
-                        registers,
-                        registers[i, v] * tirx.FloatImm("float32", 0.999) + tirx.FloatImm("float32", 1e-3),
-                        [i, v],
-                    ),
-                )
-            _per_chain(chains, lanes, lambda i, v: T.buffer_store(x, registers[i, v], [i, v]))
+        x = T.match_buffer(T.arg("x", T.handle()), (tasks, chains, lanes), "float32")
+        with T.parallel(0, tasks) as task, T.sblock("task"):
+            _on_registers(x, task, chains, lanes, steps)
     return tvm.IRModule({tvm.ir.GlobalVar("main"): builder.get()})
+
+
+def _on_registers(x: tirx.Buffer, task: tirx.Var, chains: int, lanes: int, steps: int) -> None:
+    registers = T.sblock_alloc_buffer((chains, lanes), "float32", scope="local")
+    by, plus = tirx.FloatImm("float32", 0.999), tirx.FloatImm("float32", 1e-3)
+    _per_chain(chains, lanes, lambda i, v: T.buffer_store(registers, x[task, i, v], [i, v]))
+    with T.serial(0, steps):
+        _per_chain(chains, lanes, lambda i, v: T.buffer_store(registers, registers[i, v] * by + plus, [i, v]))
+    _per_chain(chains, lanes, lambda i, v: T.buffer_store(x, registers[i, v], [task, i, v]))
 
 
 def _per_chain(chains: int, lanes: int, body) -> None:  # type: ignore[no-untyped-def]
@@ -56,19 +54,22 @@ def _per_chain(chains: int, lanes: int, body) -> None:  # type: ignore[no-untype
 
 @attrs.frozen
 class FmaLoop:
-    """A loop that does nothing but multiply-adds on registers: `run()` performs `flops` operations."""
+    """A loop that does nothing but multiply-adds on registers: `run()` performs `flops` operations, those of
+    all tasks together."""
 
     run: Callable[[], object]
     flops: int
 
 
-def fma_loop(target: tvm.target.Target) -> FmaLoop:
-    """The loop with the instructions of `target`, on this machine."""
+def fma_loop(target: tvm.target.Target, tasks: int = 1) -> FmaLoop:
+    """The loop with the instructions of `target`, on this machine; several tasks run it at the same time, on
+    as many threads as the pool is told to use."""
     machine = machine_of(target)
     chains = machine.vector_registers - 4
-    main = tvm.compile(fma_module(machine, chains, _STEPS), target=target, tir_pipeline=PIPELINE_NAME)["main"]
-    x = tvm.runtime.tensor(np.ones((chains, machine.lanes), np.float32))
-    return FmaLoop(partial(main, x), 2 * chains * machine.lanes * _STEPS)
+    module = fma_module(machine, chains, _STEPS, tasks)
+    main = tvm.compile(module, target=target, tir_pipeline=PIPELINE_NAME)["main"]
+    x = tvm.runtime.tensor(np.ones((tasks, chains, machine.lanes), np.float32))
+    return FmaLoop(partial(main, x), 2 * tasks * chains * machine.lanes * _STEPS)
 
 
 def measure_fma_peak(target: tvm.target.Target) -> float:

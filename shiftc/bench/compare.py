@@ -8,19 +8,21 @@ from pathlib import Path
 
 import attrs
 
-from schedules.peak import FmaLoop, fma_loop
+from schedules.peak import fma_loop
 from shiftc import __version__
 from shiftc.bench.contestants import OURS, Contestants, load_contestants
 from shiftc.bench.floor import floor_of
 from shiftc.bench.instruction_set import hold_to
+from shiftc.bench.lookout import lookout
 from shiftc.bench.machine import this_machine
 from shiftc.bench.peer import Peer, find_peer
 from shiftc.bench.pinning import on_one_core
 from shiftc.bench.report import BenchReport, Comparison, Timing
-from shiftc.bench.turns import time_calmly
+from shiftc.bench.turns import Measured, Runnable, time_in_turns
 from shiftc.build import build_program
 from shiftc.options import BenchOptions
 from shiftc.progress import Progress, silent
+from shiftc.runtime.threads import use_threads
 from shiftc.target import parse_target
 
 FMA_LOOP = "multiply-adds"
@@ -39,8 +41,7 @@ def compare(options: BenchOptions, progress: Progress = silent) -> BenchReport:
     peers = [find_peer(name) for name in options.against]
     machine = this_machine()
     held = hold_to(options.model.target, peers)
-    loop = fma_loop(parse_target(options.model.target))
-    comparisons = [_compare(options, peers, held, loop, threads, progress) for threads in options.threads]
+    comparisons = [_compare(options, peers, held, threads, progress) for threads in options.threads]
     return BenchReport(options.model.model.name, machine, options.rounds, tuple(comparisons))
 
 
@@ -48,7 +49,6 @@ def _compare(
     options: BenchOptions,
     peers: Sequence[Peer],
     held: frozenset[str],
-    loop: FmaLoop,
     threads: int,
     progress: Progress,
 ) -> Comparison:
@@ -56,33 +56,41 @@ def _compare(
     program = build_program(model, options.passes, progress)
     with tempfile.TemporaryDirectory() as folder:
         contestants = load_contestants(program, model, peers, Path(folder), progress)
+    loop = fma_loop(parse_target(options.model.target), threads)
+    runnables = {**contestants.runnables, FMA_LOOP: on_threads(threads, loop.run)}
+    budgets = {peer.name: peer.seconds for peer in peers}
     progress(f"timing, threads: {threads}")
     with on_one_core(threads):
-        seconds = time_calmly(
-            {**contestants.runnables, FMA_LOOP: loop.run},
-            options.rounds,
-            PAUSE_SECONDS if threads > 1 else 0.0,
-            {peer.name: peer.seconds for peer in peers},
-        )
+        pause = PAUSE_SECONDS if threads > 1 else 0.0
+        measured = time_in_turns(runnables, options.rounds, lookout(threads), pause, budgets)
 
     def timing(name: str, version: str, wider: bool = False) -> Timing:
-        return _timing(contestants, name, version, wider, seconds.get(name, ()))
+        return _timing(contestants, name, version, wider, measured)
 
     manifest = program.manifest
     return Comparison(
         threads=threads,
         ours=timing(OURS, __version__),
         peers=tuple(timing(peer.name, peer.version, peer.name not in held) for peer in peers),
-        floor=floor_of(manifest.model_macs, loop.flops, seconds[FMA_LOOP], threads),
+        floor=floor_of(manifest.model_macs, loop.flops, measured.seconds[FMA_LOOP]),
+        disturbed=measured.disturbed,
         macs=manifest.model_macs,
         arena_bytes=manifest.arena_bytes,
         arena_lower_bound_bytes=manifest.arena_lower_bound_bytes,
     )
 
 
-def _timing(
-    contestants: Contestants, name: str, version: str, wider: bool, seconds: tuple[float, ...]
-) -> Timing:
+def _timing(contestants: Contestants, name: str, version: str, wider: bool, measured: Measured) -> Timing:
     if name in contestants.failures:
         return Timing(name, version, wider=wider, failure=contestants.failures[name])
-    return Timing(name, version, seconds, contestants.error(name), wider)
+    return Timing(name, version, measured.seconds[name], contestants.error(name), wider)
+
+
+def on_threads(count: int, run: Runnable) -> Runnable:
+    """Runs on so many threads of TVM's pool, whatever ran in it before."""
+
+    def there() -> None:
+        use_threads(count)
+        run()
+
+    return there

@@ -28,8 +28,7 @@ class Floor:
         return self.flops / self.best_peak
 
 
-def floor_of(macs: int, loop_flops: int, loop_seconds: Sequence[float], threads: int) -> Floor:
-    """The floor of a model of `macs` multiply-adds on `threads` cores, each of which runs a loop of
-    `loop_flops` operations in `loop_seconds`."""
-    operations = loop_flops * threads
-    return Floor(2 * macs, operations / statistics.median(loop_seconds), operations / min(loop_seconds))
+def floor_of(macs: int, loop_flops: int, loop_seconds: Sequence[float]) -> Floor:
+    """The floor of a model of `macs` multiply-adds where a loop of `loop_flops` operations, those of all
+    threads together, takes `loop_seconds`."""
+    return Floor(2 * macs, loop_flops / statistics.median(loop_seconds), loop_flops / min(loop_seconds))

@@ -58,12 +58,17 @@ class Timing:
 
 @attrs.frozen
 class Comparison:
-    """Everything measured at one thread count; the arena's lower bound is the most bytes alive at once."""
+    """Everything measured at one thread count.
+
+    disturbed: something else was on the machine in nearly all turns.
+    arena_lower_bound_bytes: the most that are alive at once.
+    """
 
     threads: int
     ours: Timing
     peers: tuple[Timing, ...]
     floor: Floor
+    disturbed: bool
     macs: int
     arena_bytes: int
     arena_lower_bound_bytes: int
@@ -83,6 +88,7 @@ class Comparison:
         """One object per thread count; the floor's shares are those of the median and of the fastest turn."""
         return {
             "threads": self.threads,
+            "disturbed": self.disturbed,
             "macs": self.macs,
             "arena_bytes": self.arena_bytes,
             "arena_lower_bound_bytes": self.arena_lower_bound_bytes,

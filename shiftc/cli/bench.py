@@ -110,6 +110,8 @@ def _print(terminal: Terminal, /, report: BenchReport) -> None:
         wider = [peer.name for peer in comparison.peers if peer.wider]
         if wider:
             terminal.say(f"with wider instructions than the target has: {', '.join(wider)}")
+        if comparison.disturbed:
+            terminal.say("the machine was hardly ever calm: something else shared its cores")
 
 
 def _row(timing: Timing, comparison: Comparison) -> tuple[str, ...]:

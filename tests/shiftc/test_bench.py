@@ -15,25 +15,34 @@ from tvm.target import codegen
 from shiftc.bench.contestants import relative_error
 from shiftc.bench.floor import Floor, floor_of
 from shiftc.bench.instruction_set import hold_to
+from shiftc.bench.lookout import Look, Sight, best_of, lookout
 from shiftc.bench.machine import Machine, this_machine
 from shiftc.bench.peer import find_peer
 from shiftc.bench.pinning import on_one_core
 from shiftc.bench.report import Comparison, Timing
-from shiftc.bench.turns import Turns, plan_turns, time_calmly, time_in_turns, unrest
+from shiftc.bench.turns import Runnable, Turns, plan_turns, time_in_turns
 from shiftc.errors import PeerError
+
+
+def always(sight: Sight) -> Look:
+    return lambda: sight
+
+
+CALM = always(Sight(1.0))
 
 
 def test_everyone_gets_every_turn() -> None:
     calls: Counter[str] = Counter()
-    measured = time_in_turns({name: partial(calls.update, [name]) for name in "abc"}, rounds=4)
-    assert {name: len(times) for name, times in measured.items()} == {"a": 4, "b": 4, "c": 4}
-    assert all(seconds > 0 for times in measured.values() for seconds in times)
+    measured = time_in_turns({name: partial(calls.update, [name]) for name in "abc"}, rounds=4, look=CALM)
+    assert {name: len(times) for name, times in measured.seconds.items()} == {"a": 4, "b": 4, "c": 4}
+    assert all(seconds > 0 for times in measured.seconds.values() for seconds in times)
+    assert not measured.disturbed
     assert len(set(calls.values())) == 1
 
 
 def test_turns_are_bursts_and_rotate() -> None:
     order: list[str] = []
-    time_in_turns({name: partial(order.append, name) for name in "abc"}, rounds=3)
+    time_in_turns({name: partial(order.append, name) for name in "abc"}, rounds=3, look=CALM)
     bursts = [name for name, _ in groupby(order[6:])]  # two calls of each estimated how long they take
     assert bursts == [*"abc", *"bca", *"cab"]
 
@@ -53,26 +62,80 @@ def test_the_slow_get_fewer_turns() -> None:
 
 def test_a_runnable_has_a_budget_of_its_own() -> None:
     sleeps = {name: partial(time.sleep, 2e-3) for name in "ab"}
-    measured = time_in_turns(sleeps, rounds=4, budgets={"b": 1e-3})
-    assert {name: len(times) for name, times in measured.items()} == {"a": 4, "b": 1}
+    measured = time_in_turns(sleeps, rounds=4, look=CALM, budgets={"b": 1e-3})
+    assert {name: len(times) for name, times in measured.seconds.items()} == {"a": 4, "b": 1}
 
 
-def test_the_calmest_of_three_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    tries = [{"a": (1.0, 2.0, 2.0)}, {"a": (1.0, 1.1, 1.2)}, {"a": (1.0, 1.3, 1.3)}]
-    pending = list(tries)
-    monkeypatch.setattr("shiftc.bench.turns.time_in_turns", lambda *_: pending.pop(0))
-    assert time_calmly({}, rounds=3) is tries[1]
-    assert not pending
+class Weather:
+    """Looks that take so long, one after the other; the last one for ever."""
+
+    def __init__(self, *loops: float) -> None:
+        self._loops = list(loops)
+        self.looks = 0
+
+    def look(self) -> Sight:
+        self.looks += 1
+        return Sight(self._loops.pop(0) if len(self._loops) > 1 else self._loops[0])
 
 
-def test_a_calm_machine_is_timed_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    pending = [{"a": (1.0, 1.01, 1.02)}]
-    monkeypatch.setattr("shiftc.bench.turns.time_in_turns", lambda *_: pending.pop(0))
-    assert unrest(time_calmly({}, rounds=3)) == pytest.approx(0.01)
+def test_disturbed_turns_are_taken_again() -> None:
+    """Of five turns, the second and the third have a look of 2 beside them."""
+    weather = Weather(1, 1, 2, 1, 1, 1)
+    measured = time_in_turns({"a": lambda: None}, rounds=3, look=weather.look, waits=0)
+    assert len(measured.seconds["a"]) == 3
+    assert weather.looks == 1 + 5
+    assert not measured.disturbed
 
 
-def test_unrest_is_that_of_all() -> None:
-    assert unrest({"a": [1.0, 9.0, 9.0], "b": [1.0, 1.1, 1.2], "c": [2.0]}) == pytest.approx(0.1)
+def test_what_was_calm_is_known_by_the_best_ever_seen() -> None:
+    """Three turns at 2 look calm until a look takes 1; then they are taken again."""
+    weather = Weather(2, 2, 2, 1)
+    measured = time_in_turns({"a": lambda: None, "b": lambda: None}, rounds=2, look=weather.look)
+    assert weather.looks == 1 + 3 + 4
+    assert {name: len(times) for name, times in measured.seconds.items()} == {"a": 2, "b": 2}
+
+
+def test_where_patience_ends_all_are_judged_alike() -> None:
+    """No turn is calm; the first six, three of each, are calmer than the others."""
+    weather = Weather(1, *[1.2] * 6, 1.3)
+    both: dict[str, Runnable] = {"a": lambda: None, "b": lambda: None}
+    measured = time_in_turns(both, rounds=4, look=weather.look, waits=0)
+    assert weather.looks == 1 + 2 * 16
+    assert measured.disturbed
+    assert {name: len(times) for name, times in measured.seconds.items()} == {"a": 3, "b": 3}
+
+
+def test_three_calm_turns_are_enough_where_patience_ends() -> None:
+    weather = Weather(1, 1, 1, 1, 2)
+    measured = time_in_turns({"a": lambda: None}, rounds=4, look=weather.look, waits=0)
+    assert len(measured.seconds["a"]) == 3
+    assert not measured.disturbed
+
+
+def test_calm_is_waited_for_before_a_turn() -> None:
+    weather = Weather(1, 1, 1, 2, 2, 2, 1)
+    measured = time_in_turns({"a": lambda: None}, rounds=3, look=weather.look)
+    assert (
+        weather.looks == 1 + 3 + 3 + 1
+    )  # the third turn was disturbed; three looks until it could be repeated
+    assert len(measured.seconds["a"]) == 3
+    assert not measured.disturbed
+
+
+def test_unrest_is_what_the_best_is_exceeded_by() -> None:
+    best = best_of([Sight(1.0, 90e-9), Sight(2.0, 30e-9)])
+    assert best == Sight(1.0, 30e-9)
+    assert Sight(1.03, 50e-9).unrest(best) < 1
+    assert Sight(1.1, 30e-9).unrest(best) == pytest.approx(2)
+    assert Sight(1.0, 120e-9).unrest(best) == pytest.approx(3)
+    assert Sight(1.1).unrest(Sight(1.0)) == pytest.approx(2)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_looking_takes_time(threads: int) -> None:
+    sight = lookout(threads)()
+    assert sight.loop > 0
+    assert (sight.meeting > 0) is (threads > 1)
 
 
 def test_relative_error() -> None:
@@ -87,7 +150,7 @@ def test_no_number_is_no_agreement() -> None:
 
 
 def test_floor_of_medians_and_minima() -> None:
-    floor = floor_of(macs=10**9, loop_flops=10**8, loop_seconds=[1e-4, 3e-4, 2e-4], threads=2)
+    floor = floor_of(macs=10**9, loop_flops=2 * 10**8, loop_seconds=[1e-4, 3e-4, 2e-4])
     assert floor.seconds == pytest.approx(2e-3)
     assert floor.best_seconds == pytest.approx(1e-3)
 
@@ -97,7 +160,7 @@ def test_comparison() -> None:
     peer = Timing("peer", "2", (6e-3, 7e-3, 9e-3), wider=True)
     absent = Timing("absent", "3", failure="cannot")
     floor = Floor(10**9, median_peak=5e11, best_peak=1e12)
-    comparison = Comparison(2, ours, (peer, absent), floor, 5 * 10**8, 4096, 2048)
+    comparison = Comparison(2, ours, (peer, absent), floor, True, 5 * 10**8, 4096, 2048)
     assert comparison.ratios == {"peer": pytest.approx(7 / 3)}
     assert comparison.ratios_of_minima == {"peer": pytest.approx(3.0)}
     report = comparison.as_json()
@@ -106,6 +169,7 @@ def test_comparison() -> None:
     assert report["runtimes"]["absent"] == {"version": "3", "error": None, "failure": "cannot"}
     assert report["runtimes"]["peer"]["wider_instructions"] is True
     assert report["runtimes"]["shiftc"]["turns_ms"] == [2.0, 4.0, 3.0]
+    assert report["disturbed"] is True
     assert "wider_instructions" not in report["runtimes"]["shiftc"]
 
 
