@@ -42,9 +42,10 @@ def work_cycles(
 
 def phases(step: StageStep, rows: int) -> int:
     """After how many of its calls tasks that share them wait for each other."""
-    if not isinstance(step.winograd, WinogradPlan):
+    plan, tiles = step.winograd, _tiles(step, rows) if step.winograd else 0
+    if not isinstance(plan, WinogradPlan) or plan.parts_of(tiles) > 1:
         return 1
-    return 3 * -(-_tiles(step, rows) // step.winograd.chunk)
+    return 3 * -(-tiles // plan.in_common.chunk)
 
 
 def _tiles(step: StageStep, rows: int) -> int:
@@ -61,13 +62,15 @@ def _winograd_cycles(
     machine: MachineParameters,
     threads: int,
 ) -> float:
-    """Of so many tiles; where products are steps of their own, they are dealt out to the tasks."""
+    """Of so many tiles; tasks have a part of them each, or products are dealt out to them."""
     if isinstance(plan, GroupedWinogradPlan):
         return schedules.modelled_cycles(attrs.evolve(plan.workload, tiles=tiles), machine, threads)
     output, points = step.output, plan.form.size**2
-    chunks = -(-tiles // plan.chunk)
+    parts = min(threads, plan.parts_of(tiles))
+    tiles = -(-tiles // parts)
+    chunks = -(-tiles // (plan.in_common if parts < threads else plan).chunk)
     workload = IndexedConv(step.view.channels, output.blocks, output.extent.lanes, -(-tiles // chunks))
     product = schedules.modelled_cycles(workload, machine) + _PRODUCT_CYCLES
     blocks = len(plan.blocks.blocks) + output.blocks
     transforms = tiles * blocks * transform_cycles(plan.form, machine)
-    return (chunks * points * product + transforms) / threads
+    return (chunks * points * product + transforms) * parts / threads

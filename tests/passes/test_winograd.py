@@ -19,7 +19,11 @@ from tests.passes.modules import (
     run_with_tvm,
     tensors,
 )
+from tvm_passes.canonicalize import canonicalize
+from tvm_passes.fuse import fuse
 from tvm_passes.geometry import Extent
+from tvm_passes.lower import lower
+from tvm_passes.lowering.context import KernelCall
 from tvm_passes.lowering.winograd import WinogradPlan
 from tvm_passes.lowering.winograd import plan_winograd as plan
 from tvm_passes.placement import Blocked, natural_positions
@@ -124,3 +128,43 @@ def test_chunks_divide_the_tiles_and_fit_the_second_cache() -> None:
     tiles = (-(-56 // made.form.outputs)) ** 2
     assert tiles % made.chunk == 0
     assert made.patches.bytes + made.products.bytes <= MACHINE.l2_bytes
+
+
+def test_each_task_has_scratch_of_its_own() -> None:
+    """13 rows and columns of tiles: one of two tasks has 84 of them, the other one 85."""
+    alone, shared = (_plan(_stage(size=52), threads=threads) for threads in (1, 2))
+    assert isinstance(alone, WinogradPlan) and isinstance(shared, WinogradPlan)
+    assert (alone.parts, shared.parts) == (1, 2)
+    assert 85 % shared.chunk == 0
+    first, second = (shared.of_part(part).patches for part in (0, 1))
+    assert first.address and second.address
+    assert second.address.offset - first.address.offset == shared.patches.bytes // 2
+    assert shared.patches.bytes // 2 // shared.chunk == alone.patches.bytes // alone.chunk
+    assert shared.in_common.chunk == 2 * shared.chunk
+
+
+def _winograd_call(size: int, threads: int) -> KernelCall:
+    lowered = lower(fuse(canonicalize(network(size, size))), HOST, threads, {})
+    (call,) = (call for call in lowered.calls if call.record.kind == "winograd_conv")
+    return call
+
+
+@pytest.mark.usefixtures("threads_pay")
+def test_tasks_with_tiles_of_their_own_meet_nobody() -> None:
+    (runs,) = _winograd_call(26, threads=2).phases
+    assert len(runs) == 2
+    assert {invocation.tasks for run in runs for invocation in run} == {1}
+
+
+@pytest.mark.usefixtures("threads_pay")
+def test_few_tiles_are_shared() -> None:
+    """16 or 49 tiles are less than a dozen for each of eight tasks."""
+    patches, products, outputs = _winograd_call(14, threads=8).phases
+    assert len(patches) == len(outputs) == 1 and patches[0][0].tasks == 8
+    assert len(products) in (16, 36) and {run[0].tasks for run in products} == {1}
+
+
+@pytest.mark.usefixtures("threads_pay")
+@pytest.mark.parametrize("size, threads", [(26, 2), (26, 3), (26, 4), (14, 3)])
+def test_tiles_that_tasks_do_not_divide(size: int, threads: int) -> None:
+    assert "winograd_conv" in kinds(check_compiled(network(size, size), 2e-5, threads=threads))

@@ -4,18 +4,22 @@
 
 The patches are transformed, each of the (m + 2)² products is a pointwise indexed convolution over tiles,
 and the results are transformed back with the stage's epilogue. Tiles are worked off in chunks whose
-patches and products stay in the second cache. Tasks share the tiles of a transform and deal out the products.
+patches and products stay in the second cache. Every task does so with a part of the tiles and meets nobody;
+where these are too few, tasks share the tiles of a transform and deal out the products.
 The rounding error grows with m: F(4 x 4, 3 x 3) stays below 1e-5 of the largest output in float32,
 F(2 x 2, 3 x 3) is as exact as the direct form.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import attrs
 import numpy as np
 
 import schedules
 from schedules.machine import MachineParameters
+from schedules.parallelism import share
 from schedules.template import largest_divisor
 from schedules.winograd import BY_OUTPUTS, Winograd
 from schedules.workload import IndexedConv, WinogradInput, WinogradOutput
@@ -41,10 +45,14 @@ WORTH = 0.85
 
 @attrs.frozen(eq=False)
 class WinogradPlan:
-    """Which form, in which chunks, and where patches and products lie meanwhile."""
+    """Which form, in chunks of how many tiles, and where patches and products lie meanwhile.
+
+    parts: tasks that may each have tiles of their own; there is scratch for a chunk of each.
+    """
 
     form: Winograd
     chunk: int
+    parts: int
     blocks: BlockView
     patches: Plain
     products: Plain
@@ -56,11 +64,27 @@ class WinogradPlan:
 
     def for_one_of(self, tasks: int) -> WinogradPlan:
         """For one task that shares it with nobody: with scratch of its own, a part of what all have."""
-        chunk = -(-self.chunk // tasks)
-        scratch = [
-            Plain(s.name, (s.shape[0] // self.chunk * chunk,), s.dtype) for s in (self.patches, self.products)
-        ]
-        return WinogradPlan(self.form, chunk, self.blocks, *scratch)
+        held = self.chunk * self.parts
+        chunk = -(-held // tasks)
+        scratch = [Plain(s.name, (s.shape[0] // held * chunk,), s.dtype) for s in self.scratch]
+        return WinogradPlan(self.form, chunk, 1, self.blocks, *scratch)
+
+    def parts_of(self, tiles: int) -> int:
+        """Among how many tasks so many tiles are divided; 1: they share what is done with all."""
+        return self.parts if tiles >= self.parts * _FEWEST_TILES else 1
+
+    def of_part(self, part: int) -> WinogradPlan:
+        """For the task that has this part, with its scratch."""
+        scratch = (
+            attrs.evolve(s, address=_further(s.address or ARENA, part * (s.shape[0] // self.parts)))
+            for s in self.scratch
+        )
+        return WinogradPlan(self.form, self.chunk, 1, self.blocks, *scratch)
+
+    @property
+    def in_common(self) -> WinogradPlan:
+        """For tasks that share all, with all scratch."""
+        return attrs.evolve(self, chunk=self.chunk * self.parts, parts=1)
 
 
 def plan_winograd(
@@ -84,13 +108,15 @@ def plan_winograd(
     if cycles > WORTH * stage.macs / (machine.lanes * machine.fma_ports):
         return "the direct form is modelled to be as fast"
     per_tile = form.size**2 * lanes * _ITEM
-    limit = threads * machine.l2_bytes // (per_tile * (len(blocks.blocks) + output_blocks))
-    chunk = _chunk(tiles_of(stage, form), limit)
+    tiles = tiles_of(stage, form)
+    parts = threads if tiles >= threads * _FEWEST_TILES else 1
+    limit = threads // parts * machine.l2_bytes // (per_tile * (len(blocks.blocks) + output_blocks))
+    chunk = _chunk(-(-tiles // parts), limit)
     scratch = [
-        Plain(f"{stage.name}.{name}", (form.size**2 * count * chunk * lanes,), "float32")
+        Plain(f"{stage.name}.{name}", (form.size**2 * count * chunk * parts * lanes,), "float32")
         for name, count in (("patches", len(blocks.blocks)), ("products", output_blocks))
     ]
-    return WinogradPlan(form, chunk, blocks, *scratch)
+    return WinogradPlan(form, chunk, parts, blocks, *scratch)
 
 
 def tiles_of(stage: Stage, form: Winograd) -> int:
@@ -129,14 +155,33 @@ def transform_cycles(form: Winograd, machine: MachineParameters) -> float:
 def lower_winograd(
     context: LoweringContext, step: StageStep, plan: WinogradPlan, record: KernelRecord
 ) -> KernelCall:
-    """All invocations of a convolution: per chunk its patches, products and outputs."""
+    """All invocations of a convolution: a run of each task that has tiles of its own, or what tasks share."""
+    origins, order = tile_tables(step, plan.form)
+    order = order.reshape(len(origins), -1)
+    tasks = min(context.threads, plan.parts_of(len(origins)))
+    if tasks == 1:
+        return KernelCall(tuple(_phases(context, step, plan.in_common, origins, order)), record)
+    alone, count = attrs.evolve(context, threads=1), -(-len(origins) // tasks)
+    runs = []
+    for task in range(tasks):
+        mine = share(task, len(origins), tasks, shift=0)
+        # all have as many: who would have one less computes the last one twice
+        tiles = np.minimum(np.arange(mine.start, mine.start + count), mine.stop - 1)
+        phases = _phases(alone, step, plan.of_part(task), origins[tiles], order[tiles])
+        runs.append(tuple(KernelCall(tuple(phases), record).invocations))
+    return KernelCall((tuple(runs),), record)
+
+
+def _phases(
+    context: LoweringContext, step: StageStep, plan: WinogradPlan, origins: Array, order: Array
+) -> Iterator[Phase]:
+    """Per chunk of some tiles: their patches, products and outputs; tables as of `tile_tables`."""
     stage, view, output, form = step.stage, step.view, step.output, plan.form
-    origins, order = tile_tables(step, form)
     chunk = _chunk(len(origins), plan.chunk)
     if chunk > plan.chunk:
         chunk = largest_divisor(len(origins), plan.chunk)
     lanes, points, pixels = output.extent.lanes, form.size**2, form.outputs**2
-    patches, products = (p.address or ARENA for p in (plan.patches, plan.products))
+    patches, products = (p.address or ARENA for p in plan.scratch)
     geometry = view.geometry
     to_patches = context.kernel(
         WinogradInput(
@@ -162,8 +207,8 @@ def lower_winograd(
         for filters in form.transform_filters(stage.weight)
     ]
     source = {"x": ARENA, "xo": context.table(plan.blocks.bases()), "xp": context.table(origins)}
-    target = output_arguments(context, output, order)
-    target |= epilogue_arguments(context, stage.epilogue, step.operands, output, order)
+    target = output_arguments(context, output, order.reshape(-1))
+    target |= epilogue_arguments(context, stage.epilogue, step.operands, output, order.reshape(-1))
     multiplied = side_by_side(
         context.invoke(
             multiply,
@@ -176,13 +221,11 @@ def lower_winograd(
         )
         for point in range(points)
     )
-    phases: list[Phase] = []
     for start in range(0, len(origins), chunk):
         per_pixel = {name: start * pixels for name in target if name == "yp" or name.endswith("_rp")}
         transformed = context.invoke(to_patches, {**_from(source, {"xp": start}), "y": patches})
         finished = context.invoke(to_outputs, {**_from(target, per_pixel), "x": products})
-        phases += [side_by_side([transformed]), multiplied, side_by_side([finished])]
-    return KernelCall(tuple(phases), record)
+        yield from (side_by_side([transformed]), multiplied, side_by_side([finished]))
 
 
 def tile_tables(step: StageStep, form: Winograd) -> tuple[Array, Array]:
