@@ -38,6 +38,8 @@ from .stage_cost import phases, work_cycles
 
 _MEETING_CYCLES = 4.0 * HAND_OVER_CYCLES
 """What tasks lose where they meet, with what one of them waits that the other has been held up."""
+_OF_TASKS = 1.03
+"""Times as long chains of several tasks take as is modelled, beside stages apart: measured, see ADR 13."""
 _OF_L2 = 0.75
 """Share of the second cache that a chain can count on."""
 _ITEM = 4
@@ -96,6 +98,8 @@ class Costs:
         elsewhere = sum(bytes_of(tensor) for tensor in results if tensor in self._over)
         cycles += elsewhere / self.machine.copy_bytes_per_cycle / self.threads
         cycles += self._traffic_cycles(bands[0].stages, rolling)
+        if self.threads > 1:
+            cycles *= _OF_TASKS
         return Cost(cycles, sum(map(bytes_of, planes)) + sum(map(_rings_bytes, bands)))
 
     def _stages(self, first: int, last: int) -> list[StageStep]:

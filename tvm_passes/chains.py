@@ -30,7 +30,8 @@ from .tiling import Tiling
 
 _KINDS = ("convolution", "depthwise", "window_pool", "elementwise")
 _AS_FAST = 1.01
-"""Modelled cycles, over the fewest possible, of a program that counts as equally fast."""
+"""Modelled cycles, over the fewest possible, of a program of one thread that counts as equally fast. Who asks
+for several asks for speed."""
 _LONGEST = 8
 """Stages of a chain, unless told otherwise: longer ones hold more weights than a second cache."""
 _TILES = (2, 4, 8, 16, 32)
@@ -77,7 +78,8 @@ def form_chains(
     if tiling.is_off and tiling.max_memory is None:
         return Chained(list(steps))
     segments = list(_segments(steps, Costs(steps, machine, threads, forms), tiling))
-    chosen = _longest(segments) if tiling.forced else _smallest(segments, len(steps), tiling)
+    as_fast = _AS_FAST if threads == 1 else 1.0
+    chosen = _longest(segments) if tiling.forced else _smallest(segments, len(steps), tiling, as_fast)
     result: list[Step] = []
     for segment in chosen:
         if segment.bands:
@@ -158,8 +160,8 @@ def _longest(segments: Sequence[_Segment]) -> list[_Segment]:
     return chosen
 
 
-def _smallest(segments: Sequence[_Segment], end: int, tiling: Tiling) -> list[_Segment]:
-    """The program of least memory among those that are fast enough and fit."""
+def _smallest(segments: Sequence[_Segment], end: int, tiling: Tiling, as_fast: float) -> list[_Segment]:
+    """The program of least memory among those that fit and take up to `as_fast` times the fewest cycles."""
     limits = sorted({segment.cost.bytes for segment in segments})
     programs = {limit: p for limit in limits if (p := _fastest(segments, end, limit)) is not None}
     fitting = {
@@ -172,7 +174,7 @@ def _smallest(segments: Sequence[_Segment], end: int, tiling: Tiling) -> list[_S
     if tiling.stages is not None:
         return fitting[min(fitting)][1]
     fewest = min(cycles for cycles, _ in fitting.values())
-    return next(program for cycles, program in fitting.values() if cycles <= fewest * _AS_FAST)
+    return next(program for cycles, program in fitting.values() if cycles <= fewest * as_fast)
 
 
 def _fastest(segments: Sequence[_Segment], end: int, limit: int) -> tuple[float, list[_Segment]] | None:
