@@ -27,9 +27,14 @@ DISTURBED = "~"
 DISTURBED_LEGEND = f"{DISTURBED}: hardly a turn was calm, the calmest count."
 
 
+def marked(text: str, measurement: Mapping[str, Any]) -> str:
+    """A cell, marked where the measurement was disturbed."""
+    return text + DISTURBED if measurement.get("disturbed") else text
+
+
 def named(measurement: Mapping[str, Any]) -> str:
     """The network, marked where its measurement was disturbed."""
-    return f"{measurement['network']}{DISTURBED if measurement.get('disturbed') else ''}"
+    return marked(measurement["network"], measurement)
 
 
 def times(ratio: float | None) -> str:

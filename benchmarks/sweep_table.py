@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from benchmarks.convolutions import DEPTHWISE, KINDS, SHIFTED
-from benchmarks.markdown import DISTURBED, DISTURBED_LEGEND, percent, row, table_head, times
+from benchmarks.markdown import DISTURBED_LEGEND, marked, percent, row, table_head, times
 from benchmarks.network_table import RIVALS, faster_of_two, geometric_mean
 from benchmarks.results_file import Measurement
 from shiftc.bench.contestants import OURS
@@ -84,16 +84,13 @@ def _known(values: Iterable[float | None]) -> list[float]:
 
 def _convolution(m: Measurement) -> str:
     ours = m["times"][OURS]
-    cells = [str(m["channels"]), str(m["plane"]), str(m["groups"]), _us(m), _gflops(ours)]
+    microseconds = marked(f"{ours['us']:.1f}", m)
+    cells = [str(m["channels"]), str(m["plane"]), str(m["groups"]), microseconds, _gflops(ours)]
     cells += [percent(m["of_peak"]), percent(m["of_peak_min"]), "yes" if m["in_l2"] else ""]
     cells += [_peer(m, name) for name in RIVALS]
     if m["kind"] == SHIFTED:
         cells += [_three_digits(m.get(key)) for key in _BESIDE_PLAIN]
     return row(cells)
-
-
-def _us(m: Measurement) -> str:
-    return f"{m['times'][OURS]['us']:.1f}{DISTURBED if m.get('disturbed') else ''}"
 
 
 def _gflops(time: dict[str, Any]) -> str:

@@ -30,11 +30,11 @@ from shiftc.artifact import read_manifest
 from shiftc.bench.compare import PAUSE_SECONDS
 from shiftc.bench.lookout import lookout
 from shiftc.bench.machine import this_machine
+from shiftc.bench.pinning import on_threads
 from shiftc.bench.turns import time_in_turns
 from shiftc.driver import compile_model, write_zoo
 from shiftc.options import CompileOptions, ModelOptions, ZooOptions
 from shiftc.runtime import load
-from shiftc.runtime.threads import use_threads
 from shiftc.target import parse_target
 
 KEY = ("network", "batch", "threads")
@@ -87,15 +87,11 @@ def measure(alone: Path, together: Path, threads: int, rounds: int) -> Measureme
     used = read_manifest(together).threads
     sessions = {_ALONE: load(alone, cores[:1]), _TOGETHER: load(together, cores[:used])}
     barriers = meetings(parse_target("host"), threads)
-
-    def meet() -> None:
-        use_threads(threads, tuple(cores[:threads]))
-        barriers.run()
-
+    affinity = tuple(cores[:threads])
     runnables = {name: runnable(session) for name, session in sessions.items()}
+    runnables[_MEETINGS] = on_threads(threads, barriers.run, affinity)
     try:
-        look = lookout(threads, tuple(cores[:threads]))
-        measured = time_in_turns({**runnables, _MEETINGS: meet}, rounds, look, PAUSE_SECONDS)
+        measured = time_in_turns(runnables, rounds, lookout(threads, affinity), PAUSE_SECONDS)
     finally:
         os.sched_setaffinity(0, free)
     turns = measured.seconds

@@ -10,6 +10,7 @@ import tvm
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
 
+from schedules.emit import store_vectors
 from schedules.machine import MachineParameters, machine_of
 from schedules.pipeline import PIPELINE_NAME
 
@@ -30,17 +31,11 @@ def read_module(machine: MachineParameters, steps: int, passes: int) -> tvm.IRMo
         y = T.match_buffer(T.arg("y", T.handle()), (_CHAINS, lanes), "float32")
         with T.sblock("root"):
             sums = T.sblock_alloc_buffer((_CHAINS, lanes), "float32", scope="local")
-            _per_chain(lanes, lambda i, v: T.buffer_store(sums, y[i, v], [i, v]))
+            store_vectors(sums, lambda i, v: y[i, v])
             with T.serial(0, passes), T.serial(0, steps) as step:
-                _per_chain(lanes, lambda i, v: T.buffer_store(sums, sums[i, v] + x[step, i, v], [i, v]))
-            _per_chain(lanes, lambda i, v: T.buffer_store(y, sums[i, v], [i, v]))
+                store_vectors(sums, lambda i, v: sums[i, v] + x[step, i, v])
+            store_vectors(y, lambda i, v: sums[i, v])
     return tvm.IRModule({tvm.ir.GlobalVar("main"): builder.get()})
-
-
-def _per_chain(lanes: int, body) -> None:  # type: ignore[no-untyped-def]
-    for chain in range(_CHAINS):
-        with T.vectorized(0, lanes) as lane:
-            body(chain, lane)
 
 
 def measure_read_bandwidth(target: tvm.target.Target, size: int) -> float:

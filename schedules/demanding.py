@@ -15,43 +15,38 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
 
+from schedules.emit import store_vectors
 from schedules.machine import MachineParameters, machine_of
 from schedules.pipeline import PIPELINE_NAME
 
 _LINES = 8
-"""Vectors that are read in one iteration, each for two sums of its own: sums enough to hide their latency."""
+"""Vectors that are read in one iteration."""
+_DECAYS = (0.5, 0.25)
+"""Every line is added to two sums, which decay unlike: sums enough to hide their latency."""
 _SHARE_OF_L2 = 4
 _BYTES_PER_RUN = 1 << 29
 
 
 def demanding_module(machine: MachineParameters, steps: int, passes: int, tasks: int) -> tvm.IRModule:
-    """`main(x: float32[tasks, steps, lines, lanes], y: float32[tasks, lines, 2, lanes])`: each task's sums of
-    its x, decayed from step to step, `passes` times, are added to its y."""
-    lanes = machine.lanes
+    """`main(x: float32[tasks, steps, lines, lanes], y: float32[tasks, 2 * lines, lanes])`: each task's sums
+    of its x, decayed from step to step, `passes` times, are added to its y."""
+    lanes, count = machine.lanes, len(_DECAYS) * _LINES
     with IRBuilder() as builder, T.prim_func(False, s_tir=True):
         T.func_name("main")
         T.func_attr({"global_symbol": "main"})
         x = T.match_buffer(T.arg("x", T.handle()), (tasks, steps, _LINES, lanes), "float32")
-        y = T.match_buffer(T.arg("y", T.handle()), (tasks, _LINES, 2, lanes), "float32")
+        y = T.match_buffer(T.arg("y", T.handle()), (tasks, count, lanes), "float32")
         with T.parallel(0, tasks) as task, T.sblock("task"):
-            sums = T.sblock_alloc_buffer((_LINES, 2, lanes), "float32", scope="local")
-            _each(lanes, lambda i, j, v: T.buffer_store(sums, y[task, i, j, v], [i, j, v]))
+            sums = T.sblock_alloc_buffer((count, lanes), "float32", scope="local")
+            store_vectors(sums, lambda i, v: y[task, i, v])
             with T.serial(0, passes), T.serial(0, steps) as step:
-                _each(lanes, partial(_decay, sums, x, task, step))
-            _each(lanes, lambda i, j, v: T.buffer_store(y, sums[i, j, v], [task, i, j, v]))
+                store_vectors(sums, lambda i, v: sums[i, v] * _decay(i) + x[task, step, i // len(_DECAYS), v])
+            store_vectors(y, lambda i, v: sums[i, v], task)
     return tvm.IRModule({tvm.ir.GlobalVar("main"): builder.get()})
 
 
-def _decay(sums: tirx.Buffer, x: tirx.Buffer, task, step, i: int, j: int, v) -> None:  # type: ignore[no-untyped-def]
-    by = tirx.FloatImm("float32", (0.5, 0.25)[j])
-    T.buffer_store(sums, sums[i, j, v] * by + x[task, step, i, v], [i, j, v])
-
-
-def _each(lanes: int, body) -> None:  # type: ignore[no-untyped-def]
-    for line in range(_LINES):
-        for other in range(2):
-            with T.vectorized(0, lanes) as lane:
-                body(line, other, lane)
+def _decay(number: int) -> tirx.FloatImm:
+    return tirx.FloatImm("float32", _DECAYS[number % len(_DECAYS)])
 
 
 def demanding_loop(target: tvm.target.Target, tasks: int) -> Callable[[], object]:
@@ -64,5 +59,5 @@ def demanding_loop(target: tvm.target.Target, tasks: int) -> Callable[[], object
     module = demanding_module(machine, steps, passes, tasks)
     main = tvm.compile(module, target=target, tir_pipeline=PIPELINE_NAME)["main"]
     x = tvm.runtime.tensor(np.ones((tasks, steps, _LINES, machine.lanes), np.float32))
-    y = tvm.runtime.tensor(np.zeros((tasks, _LINES, 2, machine.lanes), np.float32))
+    y = tvm.runtime.tensor(np.zeros((tasks, len(_DECAYS) * _LINES, machine.lanes), np.float32))
     return partial(main, x, y)

@@ -1,4 +1,4 @@
-"""Building blocks for kernels written with TVM's IR builder: raw pointer parameters and their buffers."""
+"""Building blocks for kernels written with TVM's IR builder: raw pointers, buffers over them, vectors."""
 
 from __future__ import annotations
 
@@ -47,3 +47,16 @@ def address(*terms: Expr) -> Expr:
     for term in terms:
         total = total + tirx.Cast("int64", term) if isinstance(term, tvm.ir.Expr) else total + term
     return total
+
+
+def store_vectors(
+    buffer: tirx.Buffer, value: Callable[[int, tirx.Var], tirx.PrimExpr], *within: Expr
+) -> None:
+    """`buffer[*within, number, lane] = value(number, lane)` for all of its vectors, one after another.
+
+    buffer: (…, count, lanes). There is no loop, so that a local buffer becomes registers.
+    """
+    count, lanes = (int(extent) for extent in buffer.shape[-2:])
+    for number in range(count):
+        with T.vectorized(0, lanes) as lane:
+            T.buffer_store(buffer, value(number, lane), [*within, number, lane])

@@ -14,6 +14,7 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
 
+from schedules.emit import store_vectors
 from schedules.machine import MachineParameters, machine_of
 from schedules.pipeline import PIPELINE_NAME
 
@@ -40,16 +41,10 @@ def fma_module(machine: MachineParameters, chains: int, steps: int, tasks: int =
 def _on_registers(x: tirx.Buffer, task: tirx.Var, chains: int, lanes: int, steps: int) -> None:
     registers = T.sblock_alloc_buffer((chains, lanes), "float32", scope="local")
     by, plus = tirx.FloatImm("float32", 0.999), tirx.FloatImm("float32", 1e-3)
-    _per_chain(chains, lanes, lambda i, v: T.buffer_store(registers, x[task, i, v], [i, v]))
+    store_vectors(registers, lambda i, v: x[task, i, v])
     with T.serial(0, steps):
-        _per_chain(chains, lanes, lambda i, v: T.buffer_store(registers, registers[i, v] * by + plus, [i, v]))
-    _per_chain(chains, lanes, lambda i, v: T.buffer_store(x, registers[i, v], [task, i, v]))
-
-
-def _per_chain(chains: int, lanes: int, body) -> None:  # type: ignore[no-untyped-def]
-    for chain in range(chains):
-        with T.vectorized(0, lanes) as lane:
-            body(chain, lane)
+        store_vectors(registers, lambda i, v: registers[i, v] * by + plus)
+    store_vectors(x, lambda i, v: registers[i, v], task)
 
 
 @attrs.frozen

@@ -29,7 +29,7 @@ from schedules.parallelism import HAND_OVER_CYCLES
 from .bands import bands_of
 from .forms import ANY_FORM, Forms
 from .lowering.steps import StageStep, Step, Tensor
-from .lowering.winograd import WinogradPlan
+from .lowering.winograd_plan import WinogradPlan
 from .overwrite import overwritten
 from .place import bytes_of, lifespans, wants_a_place
 from .placement import Blocked

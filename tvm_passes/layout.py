@@ -27,7 +27,7 @@ from .lowering.generic import is_view, legalize
 from .lowering.grouped_winograd import GroupedWinogradPlan, plan_grouped_winograd
 from .lowering.operands import Operand, choose_access
 from .lowering.steps import GenericStep, StageStep
-from .lowering.winograd import WinogradPlan, plan_winograd
+from .lowering.winograd_plan import WinogradPlan, plan_winograd
 from .place import place
 from .placement import Address, Blocked, Plain, natural_positions
 from .relax_values import dtype_of, shape_of

@@ -50,7 +50,8 @@ from .lowering.steps import (
     UnpackStep,
 )
 from .lowering.threads import help_pays, threads_pay
-from .lowering.winograd import WinogradPlan, lower_winograd
+from .lowering.winograd import lower_winograd
+from .lowering.winograd_plan import WinogradPlan
 from .node import origin
 from .placement import Blocked, Plain, Region
 from .relax_values import dtype_of, shape_of

@@ -18,7 +18,7 @@ from .convolution_cost import convolution_cycles
 from .forms import ANY_FORM, Forms
 from .lowering.grouped_winograd import GroupedWinogradPlan
 from .lowering.steps import StageStep
-from .lowering.winograd import WinogradPlan, transform_cycles
+from .lowering.winograd_plan import WinogradPlan, transform_cycles
 
 _ELEMENT_CYCLES = 4.0
 """Loads and stores of a vector that is computed with few taps or none, and its epilogue."""
@@ -42,10 +42,11 @@ def work_cycles(
 
 def phases(step: StageStep, rows: int) -> int:
     """After how many of its calls tasks that share them wait for each other."""
-    plan, tiles = step.winograd, _tiles(step, rows) if step.winograd else 0
-    if not isinstance(plan, WinogradPlan) or plan.parts_of(tiles) > 1:
+    plan = step.winograd
+    if not isinstance(plan, WinogradPlan):
         return 1
-    return 3 * -(-tiles // plan.in_common.chunk)
+    tiles = _tiles(step, rows)
+    return 1 if plan.parts_of(tiles) > 1 else 3 * -(-tiles // plan.in_common.chunk)
 
 
 def _tiles(step: StageStep, rows: int) -> int:

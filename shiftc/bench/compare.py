@@ -16,13 +16,12 @@ from shiftc.bench.instruction_set import hold_to
 from shiftc.bench.lookout import lookout
 from shiftc.bench.machine import this_machine
 from shiftc.bench.peer import Peer, find_peer
-from shiftc.bench.pinning import on_one_core
+from shiftc.bench.pinning import on_one_core, on_threads
 from shiftc.bench.report import BenchReport, Comparison, Timing
-from shiftc.bench.turns import Measured, Runnable, time_in_turns
+from shiftc.bench.turns import Measured, time_in_turns
 from shiftc.build import build_program
 from shiftc.options import BenchOptions
 from shiftc.progress import Progress, silent
-from shiftc.runtime.threads import use_threads
 from shiftc.target import parse_target
 
 FMA_LOOP = "multiply-adds"
@@ -84,13 +83,3 @@ def _timing(contestants: Contestants, name: str, version: str, wider: bool, meas
     if name in contestants.failures:
         return Timing(name, version, wider=wider, failure=contestants.failures[name])
     return Timing(name, version, measured.seconds[name], contestants.error(name), wider)
-
-
-def on_threads(count: int, run: Runnable) -> Runnable:
-    """Runs on so many threads of TVM's pool, whatever ran in it before."""
-
-    def there() -> None:
-        use_threads(count)
-        run()
-
-    return there

@@ -1,10 +1,12 @@
-"""Keeps a single-threaded measurement on one core."""
+"""Where measurements run: on which cores, on how many threads."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+from shiftc.runtime.threads import use_threads
 
 
 @contextmanager
@@ -21,3 +23,16 @@ def on_one_core(threads: int) -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, cores)
+
+
+def on_threads(count: int, run: Callable[[], object], affinity: tuple[int, ...] = ()) -> Callable[[], None]:
+    """Runs on so many threads of TVM's pool, whatever ran in it before.
+
+    affinity: a core for each thread, as of a session.
+    """
+
+    def there() -> None:
+        use_threads(count, affinity)
+        run()
+
+    return there

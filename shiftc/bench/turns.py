@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 
-from shiftc.bench.lookout import Look, Sight, best_of
+from shiftc.bench.lookout import Look, Sight, best_of, seconds_of
 
 _BURST_SECONDS = 20e-3
 _MOST_CALLS = 50
@@ -165,22 +165,16 @@ class _Series:
 
 def _estimate(run: Runnable) -> float:
     """The first call may still allocate; it only counts where another would take long."""
-    first = _seconds(run)
-    return first if first > _ESTIMATE_SECONDS else min(first, _seconds(run))
+    first = seconds_of(run)
+    return first if first > _ESTIMATE_SECONDS else min(first, seconds_of(run))
 
 
 def _burst(run: Runnable, plan: Turns) -> float:
     for _ in range(plan.warm):
         run()
-    return statistics.median(_seconds(run) for _ in range(plan.timed))
+    return statistics.median(seconds_of(run) for _ in range(plan.timed))
 
 
 def _rotated(names: Sequence[str], turn: int) -> Sequence[str]:
     start = turn % len(names)
     return [*names[start:], *names[:start]]
-
-
-def _seconds(run: Runnable) -> float:
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start

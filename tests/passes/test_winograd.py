@@ -24,8 +24,8 @@ from tvm_passes.fuse import fuse
 from tvm_passes.geometry import Extent
 from tvm_passes.lower import lower
 from tvm_passes.lowering.context import KernelCall
-from tvm_passes.lowering.winograd import WinogradPlan
-from tvm_passes.lowering.winograd import plan_winograd as plan
+from tvm_passes.lowering.winograd_plan import WinogradPlan
+from tvm_passes.lowering.winograd_plan import plan_winograd as plan
 from tvm_passes.placement import Blocked, natural_positions
 
 MACHINE = schedules.machine_of(HOST)

@@ -115,9 +115,8 @@ def test_three_calm_turns_are_enough_where_patience_ends() -> None:
 def test_calm_is_waited_for_before_a_turn() -> None:
     weather = Weather(1, 1, 1, 2, 2, 2, 1)
     measured = time_in_turns({"a": lambda: None}, rounds=3, look=weather.look)
-    assert (
-        weather.looks == 1 + 3 + 3 + 1
-    )  # the third turn was disturbed; three looks until it could be repeated
+    repeated = 3 + 1  # the third turn was disturbed: three looks until it could be taken again
+    assert weather.looks == 1 + 3 + repeated
     assert len(measured.seconds["a"]) == 3
     assert not measured.disturbed
 

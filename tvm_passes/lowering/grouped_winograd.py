@@ -34,7 +34,8 @@ from .groups import VectorGroups, share_tables
 from .operands import epilogue_arguments, epilogue_of, output_arguments
 from .steps import StageStep
 from .vectors import NARROWEST, Vectors, ways_to_cut
-from .winograd import WORTH, tile_tables, tiles_of
+from .winograd import tile_tables
+from .winograd_plan import WORTH, tiles_of
 
 _FILTER_BYTES_PER_CYCLE = 6.0
 """What one core gets of filters from beyond the second cache."""

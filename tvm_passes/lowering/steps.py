@@ -18,7 +18,7 @@ from .operands import Operand
 if TYPE_CHECKING:
     from ..row_tiles import RowTiles
     from .grouped_winograd import GroupedWinogradPlan
-    from .winograd import WinogradPlan
+    from .winograd_plan import WinogradPlan
 
 
 Tensor = Blocked | Plain
