@@ -45,6 +45,8 @@ class MachineParameters:
     call_cycles:      to call a kernel and start its loops, its tables and weights in the second cache.
     copy_bytes_per_cycle: copied within the second cache.
     far_bytes_per_cycle: read from beyond the second cache, as far as arithmetic does not hide it.
+    stream_bytes_per_cycle: of weights that are read once, from beyond the second cache, by a kernel that
+                      multiplies meanwhile.
     l3_bytes:         of the last cache, what a program can count on: cores, and machines of a host, share it.
     memory_bytes_per_cycle: written or read beyond the last cache, by all cores.
     cache_line:       bytes.
@@ -70,6 +72,7 @@ class MachineParameters:
     call_cycles: float = 100.0
     copy_bytes_per_cycle: float = 16.0
     far_bytes_per_cycle: float = 256.0
+    stream_bytes_per_cycle: float = 6.0
     l3_bytes: int = 8 << 20
     memory_bytes_per_cycle: float = 6.0
     cache_line: int = 64
@@ -121,8 +124,16 @@ _BY_CPU: Mapping[str, Mapping[str, Any]] = {
     # The defaults of calls and of bytes moved were measured here. A call: 45 cycles on chains that carry
     # nothing and leave no pixel over, 100 to 150 with what strips leave of their last tiles. Of what a third
     # cache holds arithmetic hides nearly all: 100 and more bytes a cycle, of tensors and of weights. Eight
-    # cores share 32 MiB of it, of which half is counted on: an assumption.
-    "znver4": {"fma_ports": 1, "add_ports": 1, "load_ports": 1, "l2_bytes": 1 << 20, "l3_bytes": 16 << 20},
+    # cores share 32 MiB of it, of which half is counted on: an assumption. Weights that are read once keep up
+    # with nine bytes a cycle (Winograd's products, seven tiles at a time), and no longer with thirteen.
+    "znver4": {
+        "fma_ports": 1,
+        "add_ports": 1,
+        "load_ports": 1,
+        "l2_bytes": 1 << 20,
+        "stream_bytes_per_cycle": 10.0,
+        "l3_bytes": 16 << 20,
+    },
     "znver5": {"add_ports": 2, "l1_bytes": 48 * 1024, "l2_bytes": 1 << 20, "l3_bytes": 16 << 20},
     "znver3": {
         "add_ports": 2,

@@ -18,12 +18,10 @@ from .convolution_cost import convolution_cycles
 from .forms import ANY_FORM, Forms
 from .lowering.grouped_winograd import GroupedWinogradPlan
 from .lowering.steps import StageStep
-from .lowering.winograd_plan import WinogradPlan, transform_cycles
+from .lowering.winograd_plan import PRODUCT_CALL_CYCLES, WinogradPlan, transform_cycles
 
 _ELEMENT_CYCLES = 4.0
 """Loads and stores of a vector that is computed with few taps or none, and its epilogue."""
-_PRODUCT_CYCLES = 100.0
-"""To call the kernel of one of Winograd's products: all have the same tables."""
 
 
 def work_cycles(
@@ -71,7 +69,7 @@ def _winograd_cycles(
     tiles = -(-tiles // parts)
     chunks = -(-tiles // (plan.in_common if parts < threads else plan).chunk)
     workload = IndexedConv(step.view.channels, output.blocks, output.extent.lanes, -(-tiles // chunks))
-    product = schedules.modelled_cycles(workload, machine) + _PRODUCT_CYCLES
+    product = schedules.modelled_cycles(workload, machine) + PRODUCT_CALL_CYCLES
     blocks = len(plan.blocks.blocks) + output.blocks
     transforms = tiles * blocks * transform_cycles(plan.form, machine)
     return (chunks * points * product + transforms) * parts / threads

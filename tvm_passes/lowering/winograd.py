@@ -40,20 +40,22 @@ def lower_winograd(
     origins, order = tile_tables(step, plan.form)
     order = order.reshape(len(origins), -1)
     tasks = min(context.threads, plan.parts_of(len(origins)))
-    count = -(-len(origins) // tasks)
+    plan = (plan.in_common if tasks == 1 else plan).in_chunks(-(-len(origins) // tasks))
+    products = _products(context, step, plan)
+
+    def phases(context: LoweringContext, plan: WinogradPlan, tiles: range) -> tuple[Phase, ...]:
+        count = -(-len(tiles) // plan.chunk) * plan.chunk
+        # all chunks are full: the last tile is computed again for those that are missing
+        numbers = np.minimum(np.arange(tiles.start, tiles.start + count), tiles.stop - 1)
+        return tuple(_phases(context, step, plan, products, origins[numbers], order[numbers]))
+
     if tasks == 1:
-        plan = plan.in_common.in_chunks(count)
-        products = _products(context, step, plan)
-        return KernelCall(tuple(_phases(context, step, plan, products, origins, order)), record)
-    alone, products = attrs.evolve(context, threads=1), _products(context, step, plan.in_chunks(count))
+        return KernelCall(phases(context, plan, range(len(origins))), record)
+    alone = attrs.evolve(context, threads=1)
     runs = []
     for task in range(tasks):
-        mine = share(task, len(origins), tasks, shift=0)
-        # all have as many: who would have one less computes the last one twice
-        tiles = np.minimum(np.arange(mine.start, mine.start + count), mine.stop - 1)
-        own = plan.of_part(task).in_chunks(count)
-        phases = _phases(alone, step, own, products, origins[tiles], order[tiles])
-        runs.append(tuple(KernelCall(tuple(phases), record).invocations))
+        own = phases(alone, plan.of_part(task), share(task, len(origins), tasks, shift=0))
+        runs.append(tuple(KernelCall(own, record).invocations))
     return KernelCall((tuple(runs),), record)
 
 

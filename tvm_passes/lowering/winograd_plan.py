@@ -1,17 +1,19 @@
 """Whether a convolution is computed by Winograd's minimal filtering, in which form, and in what chunks.
 
-Tiles are worked off in chunks whose patches and products stay in the second cache. Every task does so with a
-part of the tiles and meets nobody; where these are too few, tasks share the tiles of a transform and deal out
-the products. How a plan becomes kernels: `winograd`.
+Tiles are worked off in chunks: some patches are transformed, multiplied and transformed back, then the next.
+Every task does so with a part of the tiles and meets nobody; where these are too few, tasks share the tiles
+of a transform and deal out the products. How a plan becomes kernels: `winograd`.
 """
 
 from __future__ import annotations
 
 import attrs
 
+import schedules
 from schedules.machine import MachineParameters
-from schedules.template import largest_divisor
+from schedules.parallelism import divides_evenly
 from schedules.winograd import BY_OUTPUTS, Winograd
+from schedules.workload import IndexedConv
 
 from ..anchor import Window
 from ..channel_view import BlockView, ChannelView
@@ -22,8 +24,13 @@ from .context import ARENA
 _ITEM = 4
 _FEWEST_TILES = 12
 """Fewer leave the products' register tiles half empty."""
-_MEMORY_BYTES_PER_CYCLE = 3.0
-"""What one core gets from memory; transformed filters are four times as large as filters."""
+_FEWEST_OF_A_TASK = 7
+"""What a task of its own must have at least: a register tile of pixels."""
+_FEWEST_OF_A_CHUNK, _MOST_OF_A_CHUNK = 5, 32
+_CLOSE_TO_LEAST = 1.05
+"""Times the least modelled cycles that a smaller chunk may take: it gains by what is not modelled."""
+PRODUCT_CALL_CYCLES = 45.0
+"""To call the kernel of a product: all have the same tables."""
 WORTH = 0.85
 """Share of the direct form's cycles that must not be exceeded: the model is not that exact."""
 
@@ -72,9 +79,8 @@ class WinogradPlan:
         return attrs.evolve(self, chunk=self.chunk * self.parts, parts=1)
 
     def in_chunks(self, tiles: int) -> WinogradPlan:
-        """For so many tiles, which chunks of one part divide."""
-        chunk = _chunk(tiles, self.chunk)
-        return attrs.evolve(self, chunk=chunk if chunk <= self.chunk else largest_divisor(tiles, self.chunk))
+        """For so many tiles: as few chunks as scratch allows, all of as many tiles."""
+        return attrs.evolve(self, chunk=_evenly(tiles, self.chunk))
 
 
 def plan_winograd(
@@ -92,16 +98,20 @@ def plan_winograd(
     if not forms:
         return "its plane has too few tiles"
     cycles, form = min(
-        ((_cycles(stage, len(blocks.blocks), output_blocks, lanes, f, machine), f) for f in forms),
+        ((_cycles(stage, blocks, output, form, machine, threads), form) for form in forms),
         key=lambda pair: pair[0],
     )
-    if cycles > WORTH * stage.macs / (machine.lanes * machine.fma_ports):
+    if cycles > WORTH * stage.macs / (machine.lanes * machine.fma_ports * threads):
         return "the direct form is modelled to be as fast"
-    per_tile = form.size**2 * lanes * _ITEM
     tiles = tiles_of(stage, form)
     parts = _tasks_with_enough(tiles, threads)
-    limit = threads // parts * machine.l2_bytes // (per_tile * (len(blocks.blocks) + output_blocks))
-    chunk = _chunk(-(-tiles // parts), limit)
+    bytes_per_tile = form.size**2 * lanes * _ITEM * (len(blocks.blocks) + output_blocks)
+    if parts < threads:
+        chunk = _evenly(tiles, max(1, threads * machine.l2_bytes // bytes_per_tile))
+    else:
+        assert stage.weight is not None
+        product = IndexedConv(stage.weight.shape[1], output_blocks, lanes, tiles)
+        chunk = _chunk(-(-tiles // parts), product, form, bytes_per_tile, machine)
     scratch = [
         Plain(f"{stage.name}.{name}", (form.size**2 * count * chunk * parts * lanes,), "float32")
         for name, count in (("patches", len(blocks.blocks)), ("products", output_blocks))
@@ -117,28 +127,48 @@ def tiles_of(stage: Stage, form: Winograd) -> int:
 
 def _tasks_with_enough(tiles: int, tasks: int) -> int:
     """All tasks if they can have enough tiles each, else one."""
-    return tasks if tiles >= tasks * _FEWEST_TILES else 1
+    return tasks if tiles >= tasks * _FEWEST_OF_A_TASK else 1
 
 
-def _chunk(tiles: int, limit: int) -> int:
-    """The largest divisor of the tiles within the limit that fills register tiles; else all of them."""
-    fitting = [d for d in range(_FEWEST_TILES, tiles + 1) if tiles % d == 0 and d <= limit]
-    return max(fitting, default=tiles)
+def _evenly(tiles: int, limit: int) -> int:
+    """The tiles of each of as few chunks as keep within the limit."""
+    return -(-tiles // -(-tiles // limit))
+
+
+def _chunk(
+    tiles: int, product: IndexedConv, form: Winograd, bytes_per_tile: int, machine: MachineParameters
+) -> int:
+    """The smallest that takes hardly more cycles than any: one register tile of pixels, mostly.
+
+    It reads filters as a stream, which the processor follows by itself, and finds its patches near. But all
+    chunks read all filters: those that the second cache cannot keep beside it must arrive fast enough.
+    """
+    filters = product.blocks * product.lanes * product.virtual_channels * _ITEM
+    costs: dict[int, float] = {}
+    for number in range(1, max(1, tiles // _FEWEST_OF_A_CHUNK) + 1):
+        chunk = -(-tiles // number)
+        if divides_evenly(tiles, number) and (number == 1 or chunk <= _MOST_OF_A_CHUNK):
+            cycles = schedules.modelled_cycles(attrs.evolve(product, pixels=chunk), machine)
+            if form.size**2 * filters + chunk * bytes_per_tile > machine.l2_bytes:
+                cycles = max(cycles, filters / machine.stream_bytes_per_cycle)
+            costs[chunk] = number * (cycles + PRODUCT_CALL_CYCLES)
+    return min(chunk for chunk, cost in costs.items() if cost <= _CLOSE_TO_LEAST * min(costs.values()))
 
 
 def _cycles(
-    stage: Stage, blocks: int, output_blocks: int, lanes: int, form: Winograd, machine: MachineParameters
+    stage: Stage, view: BlockView, output: Blocked, form: Winograd, machine: MachineParameters, threads: int
 ) -> float:
-    """Modelled cycles: products, transforms, and filters read from memory beyond the direct form's."""
-    tiles, points = tiles_of(stage, form), form.size**2
-    _, outputs, _, _ = stage.shape
+    """Modelled cycles: of transforms, and of products or of reading their filters, whichever takes longer."""
     assert stage.weight is not None
-    channels = stage.weight.shape[1]
-    transforms = tiles * (blocks + output_blocks) * transform_cycles(form, machine)
-    products = points * tiles * channels * output_blocks * lanes / (machine.lanes * machine.fma_ports)
-    extra = (points - 9) * channels * outputs * _ITEM
-    total: float = products + transforms
-    return total + (extra / _MEMORY_BYTES_PER_CYCLE if extra > machine.l2_bytes else 0.0)
+    tiles, filters = (
+        tiles_of(stage, form),
+        form.size**2 * stage.weight.shape[1] * output.blocks * output.extent.lanes,
+    )
+    transforms = tiles * (len(view.blocks) + output.blocks) * transform_cycles(form, machine)
+    products = tiles * filters / (machine.lanes * machine.fma_ports)
+    in_a_cache = filters * _ITEM <= machine.l3_bytes
+    rate = machine.stream_bytes_per_cycle if in_a_cache else machine.memory_bytes_per_cycle
+    return float(max(products / threads, filters * _ITEM / rate) + transforms / threads)
 
 
 def transform_cycles(form: Winograd, machine: MachineParameters) -> float:
