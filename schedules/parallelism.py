@@ -16,12 +16,11 @@ Tasks on cores of one cache meet within 100 cycles, on others within 1500; betwe
 meet anyway, whether the one between is shared or not.
 """
 
-LAUNCH_CYCLES = 250_000
-"""What a run costs that hands the program to threads that sleep, and waits for the last of them.
+LAUNCH_CYCLES = 4_000
+"""What a run costs that hands the program to threads that are still awake from the run before."""
 
-Threads that looked for work a few milliseconds ago are still awake, and cost a hundredth of it. But a small
-network that runs now and then must not be slower than on one thread.
-"""
+WAKING_CYCLES = 250_000
+"""What it costs where they sleep, and the last of them is waited for."""
 
 _CYCLES_WORTH_SHARING = 2 * HAND_OVER_CYCLES
 _EVEN_ENOUGH = 1.02

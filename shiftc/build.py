@@ -99,6 +99,7 @@ def _manifest(model: ModelOptions, target: Any, imported: ImportedModel, compile
         cpu_features=required_features(target),
         threads=compiled.threads,
         threads_asked=model.threads,
+        while_awake=compiled.while_awake,
         arena_bytes=int(compiled.arena_bytes),
         arena_lower_bound_bytes=int(compiled.arena_lower_bound_bytes),
         chain_gain=round(compiled.chain_gain, 4),

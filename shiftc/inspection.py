@@ -49,6 +49,7 @@ class Inspection:
             "target": manifest["target"],
             "threads": manifest["threads"],
             "threads_asked": manifest["threads_asked"],
+            "while_awake": manifest["while_awake"],
             "versions": manifest["versions"],
             "macs": self.macs,
             "pruned_macs": manifest["pruned_macs"],

@@ -111,6 +111,7 @@ class Manifest:
     cpu_features: features (LLVM's names) the processor must have.
     threads:      threads the program runs on.
     threads_asked: threads it was compiled for; it runs on one if more were modelled not to make it faster.
+    while_awake:  only where runs follow each other: after a pause one thread is faster than waking others.
     arena_bytes:  size of the workspace, zeroed once per session.
     arena_lower_bound_bytes: most bytes of tensors alive at once; no workspace is smaller.
     chain_gain:   how many times as fast as without them its chains are modelled to make the program.
@@ -136,6 +137,7 @@ class Manifest:
     threads_asked: int = attrs.field(
         default=attrs.Factory(lambda manifest: manifest.threads, takes_self=True)
     )
+    while_awake: bool = False
     traffic: Traffic | None = None
     chain_gain: float = 1.0
     files: Mapping[str, str] = attrs.field(factory=dict)

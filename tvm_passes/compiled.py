@@ -78,6 +78,7 @@ class Compiled:
     traffic:         of every step beyond a cache of `cache_bytes`, see `traffic`.
     chain_gain:      how many times as fast its chains are modelled to make it.
     threads:         how many share the steps: those asked for, or one where they do not pay.
+    while_awake:     only where runs follow each other: the program is too small to wake threads for it.
     refused_records: tuning records that no longer fit their workload, with the reason.
     """
 
@@ -94,3 +95,4 @@ class Compiled:
     threads: int
     chain_gain: float = 1.0
     refused_records: tuple[str, ...] = ()
+    while_awake: bool = False

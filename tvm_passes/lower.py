@@ -15,6 +15,7 @@ from tvm.ir import IRModule
 
 import schedules
 from schedules.generic import schedule_generic
+from schedules.parallelism import LAUNCH_CYCLES, WAKING_CYCLES
 from schedules.tuning.records import NO_RECORDS, Records
 
 from .array import Array
@@ -75,6 +76,7 @@ class Lowered:
     """The program as TIR, its constants, and what each step calls.
 
     threads:         how many share the steps.
+    while_awake:     only where runs follow each other: the program is too small to wake threads for it.
     chain_gain:      how many times as fast its chains are modelled to make it.
     refused_records: tuning records that no longer fit their workload, with the reason.
     """
@@ -89,6 +91,7 @@ class Lowered:
     threads: int
     chain_gain: float
     refused_records: tuple[str, ...] = ()
+    while_awake: bool = False
 
     @property
     def steps(self) -> tuple[KernelRecord, ...]:
@@ -108,14 +111,17 @@ def lower(
     """Plan the arena of `main` and lower every step of it.
 
     forms: of convolutions that may be taken. Kernels follow the `records` of their workloads. A program that
-    several threads are modelled not to make faster is lowered for one.
+    several threads are modelled not to make faster, even while they are awake, is lowered for one.
 
     Raises MemoryLimitError, LoweringError.
     """
     lowered = _lower_for(mod, target, threads, node_of_var, forms, records, tiling)
-    if threads > 1 and not threads_pay(lowered.calls, threads, schedules.machine_of(target)):
-        return _lower_for(mod, target, 1, node_of_var, forms, records, tiling)
-    return lowered
+    machine = schedules.machine_of(target)
+    if threads == 1 or threads_pay(lowered.calls, threads, machine, WAKING_CYCLES):
+        return lowered
+    if threads_pay(lowered.calls, threads, machine, LAUNCH_CYCLES):
+        return attrs.evolve(lowered, while_awake=True)
+    return _lower_for(mod, target, 1, node_of_var, forms, records, tiling)
 
 
 def _lower_for(

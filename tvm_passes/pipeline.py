@@ -127,6 +127,7 @@ def compile_module(mod: IRModule, target: tvm.target.Target, options: PipelineOp
         threads=lowered.threads,
         chain_gain=lowered.chain_gain,
         refused_records=lowered.refused_records,
+        while_awake=lowered.while_awake,
     )
 
 

@@ -133,7 +133,9 @@ def _print_signature(terminal: Terminal, inspection: Inspection) -> None:
 
 
 def threads_of(manifest: Manifest) -> str:
-    """How many threads a program runs on, and why they are not as many as asked for."""
+    """How many threads a program runs on, and why they are not always as many as asked for."""
+    if manifest.while_awake:
+        return f"{manifest.threads} (1 after a pause: too little work to wake others)"
     if manifest.threads == manifest.threads_asked:
         return str(manifest.threads)
     return f"{manifest.threads} ({manifest.threads_asked} would not make it faster)"

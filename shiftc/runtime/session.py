@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,7 +22,7 @@ from shiftc.runtime.inputs import InputSlot, check_names
 from shiftc.runtime.library import check_versions, load_entry
 from shiftc.runtime.memory import aligned_empty, aligned_zeros
 from shiftc.runtime.profile import StepTime, time_steps
-from shiftc.runtime.threads import check_affinity, use_threads
+from shiftc.runtime.threads import AWAKE_SECONDS, check_affinity, use_threads
 
 
 def load(path: str | os.PathLike[str], affinity: Sequence[int] = ()) -> Session:
@@ -60,6 +62,7 @@ class Session:
         self._steps = len(manifest.kernels)
         self._threads = manifest.threads
         self._affinity = check_affinity(affinity, manifest.threads) if affinity else ()
+        self._ended = -math.inf  # seconds, when the last run did
         self._lock = threading.Lock()
 
     @property
@@ -77,8 +80,9 @@ class Session:
         """
         with self._lock:
             tensors = self._take(inputs)
-            use_threads(self._threads, self._affinity)
+            use_threads(self._threads_now(), self._affinity, self._threads)
             self._main(*tensors, 0, self._steps)
+            self._ended = time.perf_counter()
             return {name: array.copy() for name, array in self._outputs.items()}
 
     def profile(self, inputs: Mapping[str, npt.ArrayLike], repeat: int = 10) -> tuple[StepTime, ...]:
@@ -87,6 +91,11 @@ class Session:
             tensors = self._take(inputs)
             use_threads(self._threads, self._affinity)
             return time_steps(partial(self._main, *tensors), self.manifest.kernels, repeat)
+
+    def _threads_now(self) -> int:
+        """The program's; one after a pause in which others fell asleep, if it is not worth waking them."""
+        paused = self.manifest.while_awake and time.perf_counter() - self._ended > AWAKE_SECONDS
+        return 1 if paused else self._threads
 
     def _take(self, inputs: Mapping[str, npt.ArrayLike]) -> tuple[Any, ...]:
         """The tensors of a call, in the order of the program's parameters."""

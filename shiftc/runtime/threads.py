@@ -25,36 +25,40 @@ _ONE_CORE_PER_THREAD = -2  # of TVM's ThreadGroup::AffinityMode
 _SPIN_COUNT = "10000"
 """How often an idle worker looks for work before it sleeps: some milliseconds. TVM's own default keeps a core
 busy for a sixth of a second after every call."""
+AWAKE_SECONDS = 1e-3
+"""For so long after a run workers are surely awake."""
 
 _configured = threading.local()
 _environment = threading.Lock()
 _pools = numbers()
 
 
-def use_threads(count: int, affinity: tuple[int, ...] = ()) -> None:
+def use_threads(count: int, affinity: tuple[int, ...] = (), tasks: int = 1) -> None:
     """Makes programs started by the calling thread run on `count` threads.
 
+    tasks:    of the program, if it has more: then a thread works for several.
     affinity: a core for each thread; the calling thread, which is the first, stays bound to its own until it
               starts a program without, or its owner moves it. Then workers are bound to the cores that the
               calling thread may use.
 
-    A program of one thread launches nothing: it never makes a pool.
+    A program of one task launches nothing: it never makes a pool.
     """
     current = getattr(_configured, "state", None)
-    if current is None and count == 1 and not affinity:
+    tasks = max(count, tasks)
+    if current is None and tasks == 1 and not affinity:
         return
-    if current != (count, affinity):
-        _share(count, affinity)
+    if current != (count, affinity) or (tasks > 1 and not hasattr(_configured, "size")):
+        _share(count, affinity, tasks)
         _configured.state = (count, affinity)
     if count > 1 and not affinity:
         _leave(_configured.cores[1:count])
 
 
-def _share(count: int, affinity: tuple[int, ...]) -> None:
-    """Use so many threads of the pool, which is made for the first program that has several."""
+def _share(count: int, affinity: tuple[int, ...], tasks: int) -> None:
+    """Use so many threads of the pool, which is made for the first program of several tasks."""
     free = _free()
-    if count > 1 and not hasattr(_configured, "size"):
-        _configured.size = max(count, len(free))
+    if tasks > 1 and not hasattr(_configured, "size"):
+        _configured.size = max(tasks, len(free))
         _configured.begin = next(_pools)
     if size := getattr(_configured, "size", 0):
         _configured.cores = _rotated(sorted(free), _configured.begin)

@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 
 import shiftc
+from shiftc.cli.inspect import threads_of
 from shiftc.options import PassOptions
+from shiftc.runtime import session as session_module
+from shiftc.runtime.threads import use_threads
 
 from .agreement import TOLERANCE, Agreement, agreement, random_inputs
 
@@ -62,3 +65,34 @@ def check_sessions_beside_each_other(together: Agreement, expected: Agreement) -
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(repeatedly, range(2)))
+
+
+def test_a_small_program_wakes_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a pause one thread works for both tasks; where runs follow each other, both do."""
+    small = agreement(MODELS / "conv3x3.dynamo.onnx", tmp_path, threads=2)
+    assert small.error <= TOLERANCE
+    assert (small.manifest.threads, small.manifest.while_awake) == (2, True)
+    assert threads_of(small.manifest).startswith("2 (1 after a pause")
+    used = []
+
+    def recorded(count: int, *others: object) -> None:
+        used.append(count)
+        use_threads(count, *others)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(session_module, "use_threads", recorded)
+
+    def runs() -> list[dict[str, np.ndarray]]:
+        session = shiftc.load(small.artifact)
+        inputs = random_inputs(session.signature, 0)
+        outputs = []
+        for awake_seconds in (60, 60, -1, 60):
+            monkeypatch.setattr(session_module, "AWAKE_SECONDS", awake_seconds)
+            outputs.append(session.run(inputs))
+        return outputs
+
+    with ThreadPoolExecutor(1) as pool:  # a thread that has no workers yet
+        first, *others = pool.submit(runs).result()
+    assert used == [1, 2, 1, 2]
+    for outputs in others:
+        for name, array in first.items():
+            np.testing.assert_array_equal(outputs[name], array)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tvm.ir import Expr, IRModule, Var
 from tvm.relax import op
 
+from schedules.parallelism import WAKING_CYCLES
 from shiftc.runtime.threads import use_threads
 from tests.passes.chaining import chained, chains_in, check_chained
 from tests.passes.modules import HOST, Emit, compiled, conv, entry_of, joined, module, values
@@ -383,7 +384,7 @@ def test_bands_count_as_shared_by_all() -> None:
     lowered = lower_module(module([(1, 16, 112, 112)], inverted_bottleneck), HOST, options)
     chain = [call for call in lowered.calls if call.record.kind == "chain"]
     assert len(chain) == 1
-    assert threads_pay(chain * 20, 2, MACHINE)
+    assert threads_pay(chain * 20, 2, MACHINE, WAKING_CYCLES)
 
 
 # --- the choice -----------------------------------------------------------------------------------------

@@ -139,18 +139,21 @@ def test_tiny_networks_take_one_thread() -> None:
     assert compiled(mod, threads=2).threads == 1
 
 
-def test_less_gain_than_it_takes_to_wake_threads_means_one_thread() -> None:
-    """A tenth of a millisecond of work, and ten times as much."""
+def test_small_programs_have_threads_while_these_are_awake_and_smaller_ones_have_one() -> None:
+    """A millisecond of work, a tenth of it, and next to none."""
 
-    def threads_of(depth: int) -> int:
+    def threads_of(depth: int, size: int) -> tuple[int, bool]:
         def body(emit, x):
             for _ in range(depth):
                 x = emit(conv(x, weight(32, 32, 3, 3), 1))
             return x
 
-        return lower(fuse(canonicalize(module([(1, 32, 28, 28)], body))), HOST, 2, {}).threads
+        lowered = lower(fuse(canonicalize(module([(1, 32, size, size)], body))), HOST, 2, {})
+        return lowered.threads, lowered.while_awake
 
-    assert [threads_of(depth) for depth in (1, 10)] == [1, 2]
+    assert threads_of(depth=10, size=28) == (2, False)
+    assert threads_of(depth=1, size=28) == (2, True)
+    assert threads_of(depth=1, size=2) == (1, False)
 
 
 def test_one_thread_means_no_trace_of_tasks() -> None:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
+import tvm
 from hypothesis import given
 from hypothesis import strategies as st
+from tvm import tirx
+from tvm.script.ir_builder import IRBuilder
+from tvm.tirx.script import builder as T
 
 import schedules
 from schedules.emit import UNBOUNDED
+from schedules.launch import launched
 from schedules.meeting import meetings
 from schedules.parallelism import divides_evenly, makespan, share, shifts
+from schedules.pipeline import PIPELINE_NAME
 from schedules.template import Kernel
 from schedules.workload import (
     Depthwise,
@@ -144,6 +152,26 @@ def test_tasks_meet_as_often_as_they_are_told(threads: int) -> None:
     loop.run()
     loop.run()
     assert loop.arrivals() == 2 * 2 * loop.count
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_tasks_run_on_as_many_threads_as_are_used(threads: int) -> None:
+    with IRBuilder() as builder, T.prim_func(False, s_tir=True):
+        T.func_name("main")
+        T.func_attr({"global_symbol": "main"})
+        who = T.match_buffer(T.arg("who", T.handle()), (2,), "int64")
+        with launched(2), T.parallel(0, 2) as task:
+            T.buffer_store(who, tirx.call_extern("int64", "pthread_self"), [task])
+    main = tvm.compile(builder.get(), target=TARGET, tir_pipeline=PIPELINE_NAME)["main"]
+
+    def run() -> int:
+        use_threads(threads, tasks=2)
+        found = tvm.runtime.tensor(np.zeros(2, np.int64))
+        main(found)
+        return len(set(found.numpy().tolist()))
+
+    with ThreadPoolExecutor(1) as pool:  # a thread that has no workers yet
+        assert pool.submit(run).result() == threads
 
 
 def test_few_iterations_do_not_divide_evenly() -> None:

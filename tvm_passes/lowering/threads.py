@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from schedules.machine import MachineParameters
-from schedules.parallelism import HAND_OVER_CYCLES, LAUNCH_CYCLES
+from schedules.parallelism import HAND_OVER_CYCLES
 
 from ..compiled import KernelRecord
 from .context import KernelCall, tasks_of_run
@@ -18,14 +18,19 @@ _WORTH = 0.9
 """Share of one thread's cycles that must not be exceeded: the model is not that exact."""
 
 
-def threads_pay(calls: Sequence[KernelCall], threads: int, machine: MachineParameters) -> bool:
-    """Whether `calls`, lowered for several threads, are modelled to be faster than on one."""
+def threads_pay(
+    calls: Sequence[KernelCall], threads: int, machine: MachineParameters, launch_cycles: float
+) -> bool:
+    """Whether `calls`, lowered for several threads, are modelled to be faster than on one.
+
+    launch_cycles: to hand a run to the threads.
+    """
     alone = [_cycles(call.record, machine) for call in calls]
     together = sum(
         cycles / min(threads, _tasks(call)) + HAND_OVER_CYCLES * len(call.phases)
         for call, cycles in zip(calls, alone, strict=True)
     )
-    return LAUNCH_CYCLES + together <= _WORTH * sum(alone)
+    return launch_cycles + together <= _WORTH * sum(alone)
 
 
 def help_pays(call: KernelCall, threads: int, machine: MachineParameters) -> bool:
