@@ -15,7 +15,7 @@ import attrs
 
 from schedules.demanding import demanding_loop
 from schedules.meeting import meetings
-from shiftc.bench.pinning import on_threads
+from shiftc.runtime.threads import use_threads
 from shiftc.target import parse_target
 
 _SLOWER, _LATER = 0.05, 1.0
@@ -55,11 +55,15 @@ def lookout(threads: int, affinity: tuple[int, ...] = ()) -> Look:
     affinity: a core for each thread, as of a session.
     """
     target = parse_target("host")
-    loop = on_threads(threads, demanding_loop(target, threads), affinity)
-    if threads == 1:
-        return lambda: Sight(seconds_of(loop))
-    met = meetings(target, threads)
-    return lambda: Sight(seconds_of(loop), seconds_of(met.run) / met.count)
+    loop = demanding_loop(target, threads)
+    met = meetings(target, threads) if threads > 1 else None
+
+    def look() -> Sight:
+        use_threads(threads, affinity)  # not in what is timed: workers may have to be bound again
+        seconds = seconds_of(loop)
+        return Sight(seconds, seconds_of(met.run) / met.count if met else 0.0)
+
+    return look
 
 
 def seconds_of(run: Callable[[], object]) -> float:

@@ -152,7 +152,8 @@ def _chunk(
             if form.size**2 * filters + chunk * bytes_per_tile > machine.l2_bytes:
                 cycles = max(cycles, filters / machine.stream_bytes_per_cycle)
             costs[chunk] = number * (cycles + PRODUCT_CALL_CYCLES)
-    return min(chunk for chunk, cost in costs.items() if cost <= _CLOSE_TO_LEAST * min(costs.values()))
+    most = _CLOSE_TO_LEAST * min(costs.values())
+    return min(chunk for chunk, cost in costs.items() if cost <= most)
 
 
 def _cycles(
@@ -160,10 +161,8 @@ def _cycles(
 ) -> float:
     """Modelled cycles: of transforms, and of products or of reading their filters, whichever takes longer."""
     assert stage.weight is not None
-    tiles, filters = (
-        tiles_of(stage, form),
-        form.size**2 * stage.weight.shape[1] * output.blocks * output.extent.lanes,
-    )
+    tiles = tiles_of(stage, form)
+    filters = form.size**2 * stage.weight.shape[1] * output.blocks * output.extent.lanes
     transforms = tiles * (len(view.blocks) + output.blocks) * transform_cycles(form, machine)
     products = tiles * filters / (machine.lanes * machine.fma_ports)
     in_a_cache = filters * _ITEM <= machine.l3_bytes
