@@ -107,7 +107,8 @@ def whole_lines(offsets: Integers, lanes: int) -> int | None:
 def _lines(offsets: Integers, lanes: int) -> tuple[Integers, Integers]:
     """The distinct lines, and the channel in every lane of them, -1 for none: [lines], [lines, lanes].
 
-    A line in which two channels lie in the same place is there twice.
+    A line in which two channels lie in the same place is there twice. They are in the order of their first
+    channels, so that what is paired does not depend on where tensors lie.
     """
     order = np.lexsort((np.arange(len(offsets)), offsets))
     repeat = np.zeros(len(offsets), np.int64)
@@ -115,10 +116,11 @@ def _lines(offsets: Integers, lanes: int) -> tuple[Integers, Integers]:
     starts = np.flatnonzero(~same)
     repeat[order] = np.arange(len(offsets)) - starts[np.cumsum(~same) - 1]
     keys = np.stack([offsets // lanes * lanes, repeat], axis=1)
-    unique, index = np.unique(keys, axis=0, return_inverse=True)
+    unique, first, index = np.unique(keys, axis=0, return_index=True, return_inverse=True)
     channel = np.full((len(unique), lanes), -1)
     channel[index.reshape(-1), offsets % lanes] = np.arange(len(offsets))
-    return unique[:, 0], channel
+    by_channel = np.argsort(first)
+    return unique[by_channel, 0], channel[by_channel]
 
 
 def weight_scale(weights: Floats) -> float:

@@ -38,13 +38,15 @@ def check_chained(
 ) -> Compiled:
     """Chains, after a run on other inputs, compute what the program without chains does, and what TVM does.
 
-    tolerance: of the largest output, to the program without chains; 0: the same bits.
+    tolerance: of the largest output, to the program without chains, where that does not sum products as they
+        are (`tvm_passes/forms.py`); else they have the same bits.
     """
     program, apart = chained(mod, tiles, bands, **options), compiled(mod, **options)
     first, second = tensors(mod, 1), tensors(mod, 2)
     outputs = [np.empty(shape_of(out), "float32") for out in Graph.read(mod).outputs]
     results = execute(program, first, second, outputs=outputs)
-    assert_near(results, execute(apart, second, outputs=outputs), tolerance)
+    in_order = not any(s.kind == "winograd_conv" or s.name.startswith("paired_conv") for s in apart.steps)
+    assert_near(results, execute(apart, second, outputs=outputs), 0.0 if in_order else tolerance)
     if against_tvm:
         assert_near(results, run_with_tvm(mod, second), 2e-5)
     assert program.arena_lower_bound_bytes <= program.arena_bytes

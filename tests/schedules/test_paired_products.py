@@ -67,6 +67,20 @@ def test_any_offsets(offsets: list[int]) -> None:
         assert (lines // 2).sum() < PAIRS * (len(at) // GROUP)
 
 
+@pytest.mark.parametrize("channels", [44, 58, 116])
+def test_what_is_paired_does_not_depend_on_where_tensors_lie(channels: int) -> None:
+    """Blocks in any order in memory, of channels each of which is moved within a few lines."""
+    moved = whole_blocks(channels) + np.arange(channels) % 3 * LANES
+    pairing = pair_channels(moved, LANES)
+    assert pairing is not None
+    places = np.random.default_rng(0).permutation(-(-channels // LANES)) * 400
+    blocks = np.arange(channels) // LANES
+    elsewhere = pair_channels(moved + (places - np.arange(len(places)) * 400)[blocks], LANES)
+    assert elsewhere is not None
+    np.testing.assert_array_equal(elsewhere.order, pairing.order)
+    np.testing.assert_array_equal(elsewhere.signs, pairing.signs)
+
+
 @pytest.mark.parametrize(
     "offsets", [np.arange(5), np.arange(16), np.arange(12) * 17], ids=["few", "one line", "no common lane"]
 )

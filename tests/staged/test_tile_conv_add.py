@@ -34,6 +34,8 @@ EXACT = ("add_vector", "add", "relu", "clip", "multiply_vector")
 """Steps that the reference does not compute otherwise than kernels."""
 TOLERANCE = 1e-6
 """Largest |difference| over largest |reference|, or over 1 where that is less."""
+ONNXRUNTIME = 1e-5
+"""The same of onnxruntime to float64: its sums are rounded more, in another order."""
 
 
 def _tiled(case: ConvAdd, tiles: int) -> TiledConvAdd:
@@ -70,8 +72,8 @@ def _shape_4d(value: np.ndarray) -> tuple[int, ...]:
     return as_4d(value.shape) if value.ndim == 2 else value.shape
 
 
-def _close(actual: np.ndarray, expected: np.ndarray) -> bool:
-    return bool(np.abs(actual - expected).max() <= TOLERANCE * max(np.abs(expected).max(), 1.0))
+def _close(actual: np.ndarray, expected: np.ndarray, tolerance: float = TOLERANCE) -> bool:
+    return bool(np.abs(actual - expected).max() <= tolerance * max(np.abs(expected).max(), 1.0))
 
 
 # --- structure -------------------------------------------------------------------------------
@@ -145,7 +147,7 @@ def _check(case: ConvAdd, tiles: int) -> None:
     whole, tiled = _run(case, [_tiled(case, 1), _tiled(case, tiles)])
     assert tiled.tobytes() == whole.tobytes(), "tiles change bits"
     assert _close(tiled, case.exact()), "not what float64 computes"
-    assert _close(tiled, case.expected()), "not what onnxruntime computes"
+    assert _close(case.expected(), case.exact(), ONNXRUNTIME), "onnxruntime computes something else"
     executed = execute(tile(case.program, tiles), case.weights, case.inputs)["y"]
     assert tiled.tobytes() == executed.tobytes(), "not the reference executor's bits"
 
