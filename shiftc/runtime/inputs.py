@@ -42,7 +42,7 @@ class InputSlot:
             )
         if array.nbytes >= _WORTH_ASKING and is_aligned(array):
             return tvm_ffi.from_dlpack(array)
-        np.copyto(self._staged, array)
+        self._staged[...] = array  # sooner begun than np.copyto
         return self._tensor
 
 

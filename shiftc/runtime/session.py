@@ -100,7 +100,7 @@ class Session:
     def _take(self, inputs: Mapping[str, npt.ArrayLike]) -> tuple[Any, ...]:
         """The tensors of a call, in the order of the program's parameters."""
         check_names(inputs, self._input_names)
-        taken = (slot.take(inputs[name]) for name, slot in self._slots.items())
+        taken = [slot.take(inputs[name]) for name, slot in self._slots.items()]
         return (*self._workspace, *taken, *self._output_tensors)
 
 

@@ -51,7 +51,7 @@ def use_threads(count: int, affinity: tuple[int, ...] = (), tasks: int = 1) -> N
         _share(count, affinity, tasks)
         _configured.state = (count, affinity)
     if count > 1 and not affinity:
-        _leave(_configured.cores[1:count])
+        _leave(_configured.workers)
 
 
 def _share(count: int, affinity: tuple[int, ...], tasks: int) -> None:
@@ -61,8 +61,9 @@ def _share(count: int, affinity: tuple[int, ...], tasks: int) -> None:
         _configured.size = max(tasks, len(free))
         _configured.begin = next(_pools)
     if size := getattr(_configured, "size", 0):
-        _configured.cores = _rotated(sorted(free), _configured.begin)
-        cores = affinity or _configured.cores
+        rotated = _rotated(sorted(free), _configured.begin)
+        _configured.workers = frozenset(rotated[1:count])
+        cores = affinity or rotated
         # TVM binds one by one only if there is a core for every worker, used or not.
         _configure(count, [cores[i % len(cores)] for i in range(size)])
     _configured.free = free
@@ -85,14 +86,14 @@ def _system() -> ctypes.CDLL:
     return ctypes.CDLL(None)
 
 
-def _leave(workers: Sequence[int]) -> None:
+def _leave(workers: frozenset[int]) -> None:
     """Move the calling thread away from the workers' cores, and leave it free again.
 
     The system would do so after some milliseconds, in which the two take turns.
     """
     if _system().sched_getcpu() in workers:
         allowed = os.sched_getaffinity(0)
-        if elsewhere := allowed - set(workers):
+        if elsewhere := allowed - workers:
             os.sched_setaffinity(0, elsewhere)
             os.sched_setaffinity(0, allowed)
 
