@@ -34,8 +34,8 @@ EXACT = ("add_vector", "add", "relu", "clip", "multiply_vector")
 """Steps that the reference does not compute otherwise than kernels."""
 TOLERANCE = 1e-6
 """Largest |difference| over largest |reference|, or over 1 where that is less."""
-ONNXRUNTIME = 1e-5
-"""The same of onnxruntime to float64: its sums are rounded more, in another order."""
+ONNXRUNTIME = 5e-6
+"""The same to onnxruntime, whose own sums are up to 2e-6 from float64."""
 
 
 def _tiled(case: ConvAdd, tiles: int) -> TiledConvAdd:
@@ -147,7 +147,7 @@ def _check(case: ConvAdd, tiles: int) -> None:
     whole, tiled = _run(case, [_tiled(case, 1), _tiled(case, tiles)])
     assert tiled.tobytes() == whole.tobytes(), "tiles change bits"
     assert _close(tiled, case.exact()), "not what float64 computes"
-    assert _close(case.expected(), case.exact(), ONNXRUNTIME), "onnxruntime computes something else"
+    assert _close(tiled, case.expected(), ONNXRUNTIME), "not what onnxruntime computes"
     executed = execute(tile(case.program, tiles), case.weights, case.inputs)["y"]
     assert tiled.tobytes() == executed.tobytes(), "not the reference executor's bits"
 
