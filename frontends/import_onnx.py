@@ -24,12 +24,12 @@ from tvm import relax
 from tvm.ir import GenericConst
 from tvm.relax.frontend.onnx.onnx_frontend import ONNXGraphImporter, onnx_input
 
-from frontends.converters import CONVERTERS, constant
+from frontends.converters import CONVERTERS, Attributes, Node, constant
 from frontends.errors import DynamicShapeError, OperatorImportError
 from frontends.load import DEFAULT_OPTIONS, ImportOptions, load_model
 from frontends.model_file import standard_opset
 from frontends.names import unique_name
-from frontends.operators import require_converters
+from frontends.operators import STANDARD_DOMAINS, require_converters
 from frontends.signature import Signature, TensorSpec, tensor_specs
 
 _RANDOM_OPERATORS = frozenset(
@@ -163,11 +163,13 @@ class _Importer(ONNXGraphImporter):
         return {name: self._bind(node, result) for name, result in named if name in self.used}
 
     def _convert(self, node: onnx.NodeProto, inputs: list[Any]) -> list[Any]:
-        attributes = self._parse_attr(node.attribute)
         if self._is_foldable(node, inputs):
             return self._fold(node, inputs)
-        if node.op_type in CONVERTERS:
-            return [CONVERTERS[node.op_type](self.bb, inputs, attributes)]
+        attributes = Attributes(self._parse_attr(node.attribute))
+        if node.op_type in CONVERTERS and node.domain in STANDARD_DOMAINS:
+            given = Node(self.bb, node.op_type, "", self.opset, inputs, attributes, len(node.output))
+            result = CONVERTERS[node.op_type](given)
+            return result if isinstance(result, list) else [result]
         attributes["tvm_custom"] = {"name": node.name, "num_outputs": len(node.output)}
         return self._unpack(self._convert_operator(node.op_type, inputs, attributes, self.opset))
 

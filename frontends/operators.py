@@ -10,7 +10,7 @@ from tvm.relax.frontend.onnx import onnx_frontend
 from frontends.converters import CONVERTERS
 from frontends.errors import UnsupportedOperatorError
 
-_STANDARD_DOMAINS = frozenset({"", "ai.onnx"})
+STANDARD_DOMAINS = frozenset({"", "ai.onnx"})
 _CONTRIB_OPERATORS = frozenset(
     {"BiasGelu", "EmbedLayerNormalization", "FastGelu", "Gelu", "SkipLayerNormalization"}
 )
@@ -20,7 +20,7 @@ _DYNAMIC_OPERATORS = frozenset({"Compress", "NonZero", "Unique"})
 
 
 def has_converter(node: onnx.NodeProto) -> bool:
-    if node.domain in _STANDARD_DOMAINS:
+    if node.domain in STANDARD_DOMAINS:
         return node.op_type not in _DYNAMIC_OPERATORS and node.op_type in {
             **onnx_frontend._get_convert_map(),
             **CONVERTERS,
@@ -30,7 +30,7 @@ def has_converter(node: onnx.NodeProto) -> bool:
 
 def is_known(node: onnx.NodeProto) -> bool:
     """Whether ONNX itself defines the operator: simplification may yet remove the node."""
-    return node.domain in _STANDARD_DOMAINS and onnx.defs.has(node.op_type)
+    return node.domain in STANDARD_DOMAINS and onnx.defs.has(node.op_type)
 
 
 def require_known_operators(
@@ -57,7 +57,7 @@ def _require(model: onnx.ModelProto, supported: Callable[[onnx.NodeProto], bool]
     missing: dict[str, list[str]] = {}
     for node in model.graph.node:
         if not supported(node):
-            operator = node.op_type if node.domain in _STANDARD_DOMAINS else f"{node.domain}::{node.op_type}"
+            operator = node.op_type if node.domain in STANDARD_DOMAINS else f"{node.domain}::{node.op_type}"
             missing.setdefault(operator, []).append(node.name)
     if missing:
         raise UnsupportedOperatorError(list(missing.items()), file=file)

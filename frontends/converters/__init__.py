@@ -1,0 +1,19 @@
+"""ONNX → Relax converters that replace TVM's where those produce what later passes cannot read, or wrong numbers.
+
+One file a family of operators; each has a table `CONVERTERS` of its own, by operator of ONNX's own domain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from frontends.converters import arithmetic, einsum, padding, shapes, windows
+from frontends.converters.node import Attributes, Converter, Node, constant
+
+CONVERTERS: Mapping[str, Converter] = {
+    operator: converter
+    for family in (arithmetic, einsum, padding, shapes, windows)
+    for operator, converter in family.CONVERTERS.items()
+}
+
+__all__ = ["CONVERTERS", "Attributes", "Converter", "Node", "constant"]
