@@ -1,4 +1,4 @@
-"""ONNX → Relax converters that replace TVM's where those produce what later passes cannot read, or wrong numbers.
+"""ONNX → Relax converters, in place of TVM's where later passes cannot read those, or where they are wrong.
 
 One file a family of operators; each has a table `CONVERTERS` of its own, by operator of ONNX's own domain.
 """
