@@ -8,12 +8,13 @@ DEMO_MODEL ?= shiftresnet20
 BENCH_FLAGS ?=
 WORKERS ?= auto
 
-.PHONY: help demo test test-slow bench bench-avx2 lint format clean
+.PHONY: help demo test test-slow test-onnx bench bench-avx2 lint format clean
 
 help:
 	@echo "make demo       compile a shift network, check it against onnxruntime, time it beside it"
 	@echo "make test       the tests"
 	@echo "make test-slow  the tests that take minutes"
+	@echo "make test-onnx  ONNX's node suite, held against its table"
 	@echo "make bench      networks and single convolutions beside their peers, into benchmarks/results"
 	@echo "make bench-avx2 networks compiled for AVX2 beside peers held to it"
 	@echo "make lint       ruff, its formatter, mypy --strict, import contracts"
@@ -41,6 +42,9 @@ test: $(INSTALLED)
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow --numprocesses $(WORKERS)
+
+test-onnx: $(INSTALLED)
+	$(BIN)/python -m tests.onnx_suite --quiet --check
 
 # Long: `make bench BENCH_FLAGS="--resume --budget 30"` measures for half an hour and goes on the next time.
 bench: $(INSTALLED)
