@@ -13,6 +13,7 @@ from tvm import relax
 from tvm.ir import Expr, IRModule, Var
 
 from shiftc.linker import linker_for
+from tests.machines import TARGET
 from tvm_passes.apply_index_map import index_map_call, index_map_of
 from tvm_passes.compiled import Compiled
 from tvm_passes.fuse import fuse
@@ -29,7 +30,7 @@ from tvm_passes.verify import run_module
 
 Array = np.ndarray
 Emit = Callable[[Expr], Var]
-HOST = tvm.target.Target({"kind": "llvm", "mcpu": tvm.target.codegen.llvm_get_system_cpu()})
+HOST = TARGET
 
 
 class Objects(dict[str, bytes]):
@@ -174,7 +175,7 @@ def run_with_tvm(mod: IRModule, inputs: Sequence[Array]) -> list[Array]:
 def compiled(mod: IRModule, **options: Any) -> Compiled:
     """The program for this machine; a step for every stage unless `tiling` says otherwise."""
     return compile_module(
-        mod, HOST, PipelineOptions(object_store=OBJECTS, **{"tiling": NO_TILING, **options})
+        mod, TARGET, PipelineOptions(object_store=OBJECTS, **{"tiling": NO_TILING, **options})
     )
 
 

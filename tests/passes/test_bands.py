@@ -16,8 +16,9 @@ from tvm.relax import op
 
 from schedules.parallelism import WAKING_CYCLES
 from shiftc.runtime.threads import use_threads
+from tests.machines import AVX512
 from tests.passes.chaining import chained, chains_in, check_chained
-from tests.passes.modules import HOST, Emit, compiled, conv, entry_of, joined, module, values
+from tests.passes.modules import Emit, compiled, conv, entry_of, joined, module, values
 from tests.passes.test_chains import (
     Body,
     basic_block,
@@ -292,7 +293,7 @@ def test_halos_of_rings_are_cleared_by_who_reads_them() -> None:
     steps = rolled_steps(module([(1, 8, 9, 5)], body), 2, stages=2)
     chain = next(step for step in steps if isinstance(step, ChainStep))
     place(steps, [])
-    context = LoweringContext(HOST, 2)
+    context = LoweringContext(AVX512, 2)
     runs = (("upper",), ("lower",))
     upper, lower = chain.bands
     ring = lower.rings[0].tensors[0]
@@ -369,7 +370,7 @@ def test_fewer_threads_than_bands() -> None:
 def test_a_chain_in_bands_is_one_phase_of_runs() -> None:
     """No run has a kernel that tasks share: nobody is there to share it."""
     options = PipelineOptions(threads=2, tiling=Tiling(tiles=4, bands=True, forced=True))
-    lowered = lower_module(module([(1, 16, 13, 11)], inverted_bottleneck), HOST, options)
+    lowered = lower_module(module([(1, 16, 13, 11)], inverted_bottleneck), AVX512, options)
     (chain,) = (call for call in lowered.calls if call.record.kind == "chain")
     (runs,) = chain.phases
     assert len(runs) == 2
@@ -381,7 +382,7 @@ def test_a_chain_in_bands_is_one_phase_of_runs() -> None:
 def test_bands_count_as_shared_by_all() -> None:
     """A run has several kernels, none of them shared: the phase is as busy as it has runs."""
     options = PipelineOptions(threads=2, tiling=Tiling(tiles=4, bands=True, forced=True))
-    lowered = lower_module(module([(1, 16, 112, 112)], inverted_bottleneck), HOST, options)
+    lowered = lower_module(module([(1, 16, 112, 112)], inverted_bottleneck), AVX512, options)
     chain = [call for call in lowered.calls if call.record.kind == "chain"]
     assert len(chain) == 1
     assert threads_pay(chain * 20, 2, MACHINE, WAKING_CYCLES)

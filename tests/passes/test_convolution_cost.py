@@ -12,7 +12,8 @@ from tvm.relax import op
 import schedules
 from schedules.machine import MachineParameters
 from schedules.workload import IndexedConv, PairedConv
-from tests.passes.modules import HOST, Emit, conv, module, values
+from tests.machines import AVX512
+from tests.passes.modules import Emit, conv, module, values
 from tests.passes.test_row_tiles import steps_of
 from tvm_passes.chain_cost import Costs
 from tvm_passes.chains import form_chains
@@ -80,7 +81,7 @@ def test_chains_are_chosen_by_the_forms_that_are_allowed(monkeypatch: pytest.Mon
     monkeypatch.setattr("tvm_passes.chains.Costs", segments_cost)
     mod = module([(1, 16, ROWS, ROWS)], lambda emit, x: emit(conv(x, values(32, 16, 1, 1))))
     forms = Forms(pairing=False)
-    lower_module(mod, HOST, PipelineOptions(pairing=forms.pairing))
+    lower_module(mod, AVX512, PipelineOptions(pairing=forms.pairing))
     assert asked == [forms]
 
 

@@ -9,8 +9,8 @@ from tvm import relax
 
 import schedules
 from schedules.workload import GroupedWinograd
+from tests.machines import AVX512
 from tests.passes.modules import (
-    HOST,
     check_compiled,
     conv,
     joined,
@@ -28,7 +28,7 @@ from tvm_passes.placement import Blocked, natural_positions
 from tvm_passes.tasks import tasks_of
 from tvm_passes.tiling import NO_TILING
 
-MACHINE = schedules.machine_of(HOST)
+MACHINE = schedules.machine_of(AVX512)
 LANES = MACHINE.lanes
 RANDOM = np.random.default_rng(11)
 
@@ -110,7 +110,7 @@ def test_the_error_is_bounded() -> None:
 
 
 def test_it_is_tuned() -> None:
-    lowered = lower_module(network(), HOST, PipelineOptions(tiling=NO_TILING))
+    lowered = lower_module(network(), AVX512, PipelineOptions(tiling=NO_TILING))
     (task,) = [task for task in tasks_of(lowered) if isinstance(task.workload, GroupedWinograd)]
     assert set(task.constants) >= {"xo", "xp", "ct", "yo", "yp"}
 

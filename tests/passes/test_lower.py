@@ -8,8 +8,8 @@ import tvm
 from tvm import relax
 from tvm.relax import op
 
+from tests.machines import AVX512
 from tests.passes.modules import (
-    HOST,
     channelwise,
     check_compiled,
     compiled,
@@ -302,4 +302,4 @@ def test_steps_can_be_run_in_ranges() -> None:
 def test_an_operator_without_a_kernel_is_named() -> None:
     mod = module([(2, 3)], lambda emit, x: emit(op.sort(x)))
     with pytest.raises(LoweringError, match=r"no kernel for the operator relax\.sort"):
-        lower(mod, HOST, 1, {})
+        lower(mod, AVX512, 1, {})

@@ -8,8 +8,8 @@ from tvm import relax
 
 import schedules
 from schedules.workload import PairedConv
+from tests.machines import TARGET
 from tests.passes.modules import (
-    HOST,
     check_compiled,
     compiled,
     conv,
@@ -25,10 +25,10 @@ from tvm_passes.lowering.convolution import of_pixels
 from tvm_passes.pipeline import PipelineOptions, lower_module
 from tvm_passes.tasks import tasks_of
 
-LANES = schedules.machine_of(HOST).lanes
+LANES = schedules.machine_of(TARGET).lanes
 
 pytestmark = pytest.mark.skipif(
-    schedules.refusal(PairedConv(64, 4, 4, LANES, 49), HOST) is not None,
+    schedules.refusal(PairedConv(64, 4, 4, LANES, 49), TARGET) is not None,
     reason="products are not paired on this processor",
 )
 RANDOM = np.random.default_rng(11)
@@ -138,7 +138,9 @@ def test_lines_lie_within_the_image(kernel: int, stride: int, padding: int) -> N
     """At a border some taps are left out, and with them what lines may hold."""
     mod = from_image((1, 3, 32, 32), kernel, stride, padding)
     tasks = [
-        t for t in tasks_of(lower_module(mod, HOST, PipelineOptions())) if isinstance(t.workload, PairedConv)
+        t
+        for t in tasks_of(lower_module(mod, TARGET, PipelineOptions()))
+        if isinstance(t.workload, PairedConv)
     ]
     assert tasks
     for task in tasks:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from tvm.relax import op
 
+from tests.machines import AVX512
 from tests.passes.modules import (
-    HOST,
     assert_same,
     channelwise,
     check_compiled,
@@ -204,6 +204,6 @@ def test_classes_run_at_the_same_time() -> None:
         y = emit(op.nn.relu(emit(conv(x, expand))))
         return emit(op.nn.relu(emit(conv(emit(through(shift, y)), reduce, strides=2))))
 
-    lowered = lower_module(module([(1, 16, 16, 16)], body), HOST, PipelineOptions())
+    lowered = lower_module(module([(1, 16, 16, 16)], body), AVX512, PipelineOptions())
     phases = [len(call.phases) for call in lowered.calls if call.record.kind == "indexed_conv"]
     assert phases == [1, 1]

@@ -14,7 +14,8 @@ from schedules.tuning.records import NO_RECORDS, Records
 from schedules.tuning.space import Space
 from schedules.tuning.task import Task
 from schedules.workload import IndexedConv
-from tests.passes.modules import HOST, module
+from tests.machines import TARGET
+from tests.passes.modules import module
 from tvm_passes.lower import Lowered
 from tvm_passes.pipeline import PipelineOptions, compile_module, lower_module
 from tvm_passes.tasks import tasks_of
@@ -37,7 +38,7 @@ def _lowered(records: Records | None = None) -> Lowered:
         return x
 
     options = PipelineOptions(records=records or NO_RECORDS, pairing=False)
-    return lower_module(module([NETWORK_SHAPE], body), HOST, options)
+    return lower_module(module([NETWORK_SHAPE], body), TARGET, options)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,7 @@ def test_calls_are_counted_by_workload(lowered: Lowered, tasks: list[Task]) -> N
 
 def test_arguments_are_those_of_the_network(lowered: Lowered, tasks: list[Task]) -> None:
     for task in tasks:
-        kernel = schedules.build(task.workload, HOST)
+        kernel = schedules.build(task.workload, TARGET)
         assert {*task.constants, *task.memory} == set(kernel.parameters) - {"k"}
         for name, content in task.constants.items():
             dtype, extent = kernel.buffers[name]
@@ -87,21 +88,21 @@ def test_tables_stay_inside_the_memory(tasks: list[Task]) -> None:
 
 def test_every_task_can_be_measured(tasks: list[Task]) -> None:
     with IsolatedProcess() as process:
-        measurer = Measurer(HOST, process, seconds=60)
+        measurer = Measurer(TARGET, process, seconds=60)
         for task in tasks:
-            default = Space.of(task.workload, HOST, 1).default
+            default = Space.of(task.workload, TARGET, 1).default
             assert measurer.compare(task, default, default, turns=3).seconds > 0
 
 
 def test_operators_without_a_template_are_no_tasks() -> None:
     mod = module([(2, 3)], lambda emit, x: emit(relax.op.argmax(x, axis=1)))
-    lowered = lower_module(mod, HOST, PipelineOptions())
+    lowered = lower_module(mod, TARGET, PipelineOptions())
     assert any(record.kind == "generic" for record in lowered.steps)
     assert all(isinstance(task.workload, schedules.workload.Elementwise) for task in tasks_of(lowered))
 
 
 def _other_decisions(workload: IndexedConv) -> dict[str, int]:
-    decisions = dict(schedules.build(workload, HOST).decisions)
+    decisions = dict(schedules.build(workload, TARGET).decisions)
     return {**decisions, "pixel_tile": decisions["pixel_tile"] - 1}
 
 
@@ -137,6 +138,6 @@ def test_a_record_that_does_not_fit_gives_way_to_the_default(
 
 def test_compiling_reports_refused_records(tasks: list[Task]) -> None:
     mod = module([NETWORK_SHAPE], lambda emit, x: emit(relax.op.nn.conv2d(x, _weights(OUTPUTS, 0))))
-    (task,) = _convolutions(tasks_of(lower_module(mod, HOST, PipelineOptions())))
+    (task,) = _convolutions(tasks_of(lower_module(mod, TARGET, PipelineOptions())))
     records = Records({(task.workload, 1): {"colour": 1}})
-    assert len(compile_module(mod, HOST, PipelineOptions(records=records)).refused_records) == 1
+    assert len(compile_module(mod, TARGET, PipelineOptions(records=records)).refused_records) == 1

@@ -14,7 +14,8 @@ import tvm_passes.lower as lower_module
 from schedules import machine_of
 from schedules.sharing import ledgers_of
 from shiftc.runtime.threads import use_threads
-from tests.passes.modules import HOST, compiled, conv, entry_of, module, tensors
+from tests.machines import AVX512
+from tests.passes.modules import compiled, conv, entry_of, module, tensors
 from tvm_passes.canonicalize import canonicalize
 from tvm_passes.compiled import Compiled, KernelRecord
 from tvm_passes.fuse import fuse
@@ -119,14 +120,14 @@ def test_single_steps_give_the_same_bits(programs: dict[int, Compiled]) -> None:
 @pytest.mark.parametrize("helps", [False, True])
 def test_tasks_that_help_each_other_ask_for_the_round(helps: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lower_module, "help_pays", lambda *_: helps)
-    lowered = lower(fuse(canonicalize(MODULE)), HOST, 2, {})
+    lowered = lower(fuse(canonicalize(MODULE)), AVX512, 2, {})
     assert ("shiftc_round" in lowered.module["main"].script()) is helps
     assert any(ledgers_of(i.func) for call in lowered.calls for i in call.invocations)
 
 
 def test_only_long_steps_are_worth_help() -> None:
     """Half a millisecond of work on a core, and a tenth of it."""
-    machine = machine_of(HOST)
+    machine = machine_of(AVX512)
 
     def helps(macs: int) -> bool:
         return help_pays(KernelCall(((),), KernelRecord("", "convolution", False, macs, 0, "")), 2, machine)
@@ -148,7 +149,7 @@ def test_small_programs_have_threads_while_these_are_awake_and_smaller_ones_have
                 x = emit(conv(x, weight(32, 32, 3, 3), 1))
             return x
 
-        lowered = lower(fuse(canonicalize(module([(1, 32, size, size)], body))), HOST, 2, {})
+        lowered = lower(fuse(canonicalize(module([(1, 32, size, size)], body))), AVX512, 2, {})
         return lowered.threads, lowered.while_awake
 
     assert threads_of(depth=10, size=28) == (2, False)
@@ -157,6 +158,6 @@ def test_small_programs_have_threads_while_these_are_awake_and_smaller_ones_have
 
 
 def test_one_thread_means_no_trace_of_tasks() -> None:
-    script = lower(fuse(canonicalize(MODULE)), HOST, 1, {}).module.script()
+    script = lower(fuse(canonicalize(MODULE)), AVX512, 1, {}).module.script()
     assert "parallel" not in script
     assert "task" not in script

@@ -16,8 +16,8 @@ from tvm.relax import op
 
 from schedules.machine import machine_of
 from schedules.workload import Workload
+from tests.machines import TARGET
 from tests.passes.modules import (
-    HOST,
     Emit,
     compiled,
     conv,
@@ -232,7 +232,7 @@ def test_kernels_write_the_lines_that_the_model_says_and_read_no_others(body: Bo
     """Step by step: what changes of an arena full of noise; and what lies elsewhere does not matter."""
     mod = module([(1, 16, ROWS, COLUMNS)], body)
     tiling = Tiling(tiles=tiles, forced=True) if tiles > 1 else NO_TILING
-    program, low = compiled(mod, tiling=tiling), lower_module(mod, HOST, PipelineOptions(tiling=tiling))
+    program, low = compiled(mod, tiling=tiling), lower_module(mod, TARGET, PipelineOptions(tiling=tiling))
     main, numbered = entry_of(program), Lines.of(low, LINE)
     arena, poisoned = noise(low.arena_bytes), np.empty(low.arena_bytes, np.uint8)
     constants, inputs = tvm.runtime.tensor(program.constants), map(tvm.runtime.tensor, tensors(mod, 1))

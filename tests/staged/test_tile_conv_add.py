@@ -17,6 +17,7 @@ import schedules
 from frontends import import_model
 from shiftc.options import PassOptions
 from shiftc.staging import stage_model
+from tests.machines import TARGET
 from tests.staged.pipelined_tir import check_pipeline, parts
 from tests.staged.programs import CASES, ConvAdd, random_values
 from tvm_passes.index_map import as_4d
@@ -26,9 +27,6 @@ from tvm_passes.staged.program import Operand, Port, PostOperation, StagedProgra
 from tvm_passes.staged.tile import tile
 from tvm_passes.staged.tile_conv_add import TiledConvAdd, pipelined, tile_conv_add
 
-TARGET = tvm.target.Target(
-    {"kind": "llvm", "mcpu": tvm.target.codegen.llvm_get_system_cpu()}  # with its multiply-add
-)
 MODELS = Path(__file__).parents[1] / "models"
 EXACT = ("add_vector", "add", "relu", "clip", "multiply_vector")
 """Steps that the reference does not compute otherwise than kernels."""
