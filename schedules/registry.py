@@ -12,7 +12,7 @@ from schedules.paired_products import pack_paired
 from schedules.template import Decisions, Kernel, ScheduleError, Template
 from schedules.workload import Depthwise, GroupedWinograd, IndexedConv, PairedConv, Workload
 from schedules.x86 import (
-    depthwise,
+    depthwise_plane,
     grouped_winograd,
     indexed_conv,
     paired_column,
@@ -20,6 +20,7 @@ from schedules.x86 import (
     winograd_strip,
 )
 from schedules.x86.depthwise import DepthwiseTemplate
+from schedules.x86.depthwise_loop import DepthwiseLoopTemplate
 from schedules.x86.elementwise import ElementwiseTemplate
 from schedules.x86.global_pool import GlobalPoolTemplate
 from schedules.x86.group_norm import GroupNormTemplate
@@ -35,6 +36,7 @@ TEMPLATES: tuple[Template, ...] = (
     IndexedConvTemplate(),
     PairedConvTemplate(),
     DepthwiseTemplate(),
+    DepthwiseLoopTemplate(),
     WindowPoolTemplate(),
     GlobalPoolTemplate(),
     ElementwiseTemplate(),
@@ -134,7 +136,7 @@ def pack_weights(kernel: Kernel, weights: NDArray[np.float32]) -> NDArray[np.flo
     if isinstance(kernel.workload, PairedConv):
         return pack_paired(weights, kernel.workload.lanes)
     if isinstance(kernel.workload, Depthwise):
-        return depthwise.pack_weights(kernel.workload, weights)
+        return depthwise_plane.pack_weights(kernel.workload, weights)
     if isinstance(kernel.workload, GroupedWinograd):
         return grouped_winograd.pack_weights(kernel.workload, weights)
     raise ScheduleError(f"kernel {kernel.name} has no weights")

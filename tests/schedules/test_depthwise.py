@@ -1,4 +1,7 @@
-"""Depthwise convolutions against numpy: strides, kernels, dilations, remainders beside and below tiles."""
+"""Depthwise convolutions against numpy: strides, kernels, dilations, remainders beside and below tiles.
+
+Kernels of up to 25 taps are written out, larger ones are walked through by loops.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,9 @@ from hypothesis import strategies as st
 
 import schedules
 from schedules.workload import Access, Depthwise, Epilogue, EpilogueOp
+from schedules.x86.depthwise import DepthwiseTemplate
+from schedules.x86.depthwise_lines import Lines, cheapest_loop, lines_of, loops_that_fit
+from schedules.x86.depthwise_loop import DepthwiseLoopTemplate
 from schedules.x86.depthwise_tile import DepthwiseTile, cheapest_tile, regions, tiles_that_fit
 from tests.schedules import reference
 from tests.schedules.harness import AVX2, AVX512, host_targets, run
@@ -26,22 +32,22 @@ def add(access: Access) -> Epilogue:
 
 @attrs.frozen
 class Window:
-    """Square kernels over planes of `rows` x `columns` outputs."""
+    """Kernels over planes of `rows` x `columns` outputs, square unless `kernel_columns` says otherwise."""
 
     kernel: int
     stride: int
     dilation: int
     rows: int
     columns: int
-
-    @property
-    def reach(self) -> int:
-        return (self.kernel - 1) * self.dilation + 1
+    kernel_columns: int = attrs.field(default=attrs.Factory(lambda self: self.kernel, takes_self=True))
 
     def workload(self, blocks: int, lanes: int, batch: int, epilogue: Epilogue = ()) -> Depthwise:
-        row = ((self.columns - 1) * self.stride + self.reach) * lanes
-        steps = range(0, self.reach, self.dilation)
-        taps = tuple(y * row + x * lanes for y in steps for x in steps)
+        reach = (self.kernel_columns - 1) * self.dilation + 1
+        row = ((self.columns - 1) * self.stride + reach) * lanes
+        down, beside = (
+            [tap * self.dilation for tap in range(taps)] for taps in (self.kernel, self.kernel_columns)
+        )
+        taps = tuple(y * row + x * lanes for y in down for x in beside)
         step = self.stride
         return Depthwise(
             blocks, lanes, batch, self.rows, self.columns, step * row, step * lanes, taps, epilogue
@@ -90,6 +96,12 @@ def check(
         (Window(5, 2, 3, 5, 5), 1, 3, ()),
         (Window(7, 1, 1, 7, 6), 1, 1, BIAS_CLIP),
         (Window(7, 2, 1, 3, 4), 2, 1, ()),
+        (Window(6, 1, 1, 1, 1), 1, 2, add("lane")),
+        (Window(13, 2, 2, 9, 6), 1, 2, BIAS_CLIP),
+        (Window(31, 1, 1, 4, 11), 1, 1, add("block")),
+        (Window(31, 1, 1, 9, 3, kernel_columns=1), 2, 1, ()),
+        (Window(1, 1, 3, 5, 9, kernel_columns=31), 1, 1, BIAS_CLIP),
+        (Window(51, 1, 1, 6, 5, kernel_columns=5), 1, 1, ()),
     ],
 )
 def test_depthwise(
@@ -115,6 +127,25 @@ def test_decisions_are_followed(target: tvm.target.Target, row_tile: int, column
 
 
 @pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(
+    ("row_tile", "column_tile", "piece"), [(1, 1, 1), (3, 4, 2), (5, 1, 3), (9, 9, 8), (2, 2, 7)]
+)
+def test_decisions_of_a_loop_are_followed(
+    target: tvm.target.Target, row_tile: int, column_tile: int, piece: int
+) -> None:
+    """Pieces that divide a line and that do not, and one longer than it."""
+    lanes = schedules.machine_of(target).lanes
+    decisions = {"row_tile": row_tile, "column_tile": column_tile, "piece": piece, "threads": 1}
+    check(Window(6, 1, 1, 7, 2).workload(2, lanes, 2, BIAS_CLIP), target, decisions=decisions)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_threads_share_a_loop(target: tvm.target.Target) -> None:
+    lanes = schedules.machine_of(target).lanes
+    check(Window(7, 1, 1, 15, 13).workload(8, lanes, 1, BIAS_CLIP), target, threads=2)
+
+
+@pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize(("rows", "columns"), [(28, 28), (15, 30)])
 def test_threads(target: tvm.target.Target, rows: int, columns: int) -> None:
     """Rows that divide evenly, which are shared alone, and rows that do not."""
@@ -129,9 +160,61 @@ def test_taps_may_lie_anywhere() -> None:
     check(workload, target)
 
 
+def test_many_taps_that_are_no_lines_are_written_out() -> None:
+    target = host_targets()[0]
+    taps = (*range(0, 90, 3), 7)
+    workload = Depthwise(1, schedules.machine_of(target).lanes, 1, 2, 3, 100, 7, taps)
+    assert schedules.build(workload, target).kind == "depthwise"
+    check(workload, target)
+
+
+@pytest.mark.parametrize("target", [AVX2, AVX512], ids=["avx2", "avx512"])
+def test_code_does_not_grow_with_the_kernel(target: tvm.target.Target) -> None:
+    lanes = schedules.machine_of(target).lanes
+
+    def statements(size: int) -> int:
+        decisions = {"row_tile": 2, "column_tile": 4, "piece": 3, "threads": 1}
+        workload = Window(size, 1, 1, 14, 14).workload(4, lanes, 1, BIAS_CLIP)
+        return len(schedules.build(workload, target, 1, decisions).func.script().splitlines())
+
+    assert statements(31) == statements(7)
+
+
+@given(
+    kernel=st.integers(1, 40),
+    kernel_columns=st.integers(1, 40),
+    dilation=st.integers(1, 3),
+)
+def test_every_kernel_is_lines(kernel: int, kernel_columns: int, dilation: int) -> None:
+    taps = Window(kernel, 1, dilation, 9, 9, kernel_columns).workload(1, 8, 1).taps
+    lines = lines_of(taps)
+    assert isinstance(lines, Lines)
+    assert lines.offsets == taps
+    assert lines.taps >= kernel_columns
+
+
+@settings(max_examples=30)
+@given(
+    kernel=st.integers(6, 31),
+    stride=st.integers(1, 2),
+    rows=st.integers(1, 60),
+    columns=st.integers(1, 60),
+    threads=st.integers(1, 4),
+    target=st.sampled_from([AVX512, AVX2]),
+)
+def test_default_loops_fit(
+    kernel: int, stride: int, rows: int, columns: int, threads: int, target: tvm.target.Target
+) -> None:
+    machine = schedules.machine_of(target)
+    workload = Window(kernel, stride, 1, rows, columns).workload(3, machine.lanes, 1)
+    loop = cheapest_loop(workload, machine, threads)
+    assert loop in set(loops_that_fit(workload, machine))
+    assert loop.tile.pixels + loop.piece < machine.vector_registers
+
+
 @settings(max_examples=40)
 @given(
-    kernel=st.integers(1, 7),
+    kernel=st.integers(1, 5),
     stride=st.integers(1, 3),
     rows=st.integers(1, 60),
     columns=st.integers(1, 60),
@@ -180,6 +263,17 @@ def test_tiles_that_cannot_be_are_refused() -> None:
         schedules.build(Window(3, 1, 1, 8, 8).workload(1, 16, 1), AVX512, decisions=decisions)
 
 
-def test_a_block_wider_than_the_registers_is_refused() -> None:
+@pytest.mark.parametrize("kernel", [3, 7])
+def test_a_block_wider_than_the_registers_is_refused(kernel: int) -> None:
     with pytest.raises(schedules.ScheduleError, match="512 lanes do not fit"):
-        schedules.build(Window(3, 1, 1, 8, 8).workload(1, 512, 1), AVX512)
+        schedules.build(Window(kernel, 1, 1, 8, 8).workload(1, 512, 1), AVX512)
+
+
+def test_a_template_says_which_kernels_it_takes() -> None:
+    machine = schedules.machine_of(AVX2)
+    large = Window(7, 1, 1, 8, 8).workload(1, 8, 1)
+    assert DepthwiseTemplate().applies(large, machine) == "49 taps are too many to write out"
+    assert DepthwiseLoopTemplate().applies(large, machine) is None
+    scattered = attrs.evolve(large, taps=(0, 5, 6))
+    assert DepthwiseTemplate().applies(scattered, machine) is None
+    assert DepthwiseLoopTemplate().applies(scattered, machine) == "the taps are no lines of equal steps"
