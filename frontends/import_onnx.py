@@ -29,8 +29,9 @@ from frontends.errors import DynamicShapeError, OperatorImportError
 from frontends.load import DEFAULT_OPTIONS, ImportOptions, load_model
 from frontends.model_file import standard_opset
 from frontends.names import unique_name
-from frontends.operators import STANDARD_DOMAINS, require_converters
+from frontends.operators import require_converters
 from frontends.signature import Signature, TensorSpec, tensor_specs
+from frontends.standard_domain import STANDARD_DOMAIN
 
 _RANDOM_OPERATORS = frozenset(
     {
@@ -166,7 +167,7 @@ class _Importer(ONNXGraphImporter):
         if self._is_foldable(node, inputs):
             return self._fold(node, inputs)
         attributes = Attributes(self._parse_attr(node.attribute))
-        if node.op_type in CONVERTERS and node.domain in STANDARD_DOMAINS:
+        if node.op_type in CONVERTERS and node.domain == STANDARD_DOMAIN:
             given = Node(self.bb, node.op_type, "", self.opset, inputs, attributes, len(node.output))
             result = CONVERTERS[node.op_type](given)
             return result if isinstance(result, list) else [result]

@@ -19,6 +19,7 @@ from frontends.shapes import infer_shapes, pin_shapes
 from frontends.shift_lowering import lower_shift_operators
 from frontends.shift_operator import DEFAULT_OPERATORS, OperatorName
 from frontends.simplify import simplify
+from frontends.standard_functions import inline_standard_functions
 from frontends.weights import attach_weights, detach_weights, drop_initializers_from_inputs
 
 OLDEST_OPSET = 13
@@ -59,7 +60,9 @@ def load_model(path: str | PathLike[str], options: ImportOptions = DEFAULT_OPTIO
     model = lower_shift_operators(model, options.shift_operators, file)
     names = names_by_value(model.graph)
     model = _convert_old_opset(model, file)
-    model = simplify(infer_shapes(model, file), file)
+    model = inline_standard_functions(infer_shapes(model, file), file)
+    names = {**names_by_value(model.graph), **names}
+    model = simplify(model, file)
     attach_weights(model, weights)
     restore_names(model.graph, names)
     return model

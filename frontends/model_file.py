@@ -15,8 +15,8 @@ from frontends.errors import (
     UnknownOpsetError,
 )
 from frontends.external_data import load_external_data
+from frontends.standard_domain import STANDARD_DOMAIN, use_one_standard_domain
 
-_STANDARD_DOMAINS = ("", "ai.onnx")
 _MODEL_FIELDS = frozenset(field.number for field in onnx.ModelProto.DESCRIPTOR.fields)
 _VARINT, _FIXED64, _LENGTH_DELIMITED, _FIXED32 = 0, 1, 2, 5
 
@@ -24,10 +24,13 @@ _VARINT, _FIXED64, _LENGTH_DELIMITED, _FIXED32 = 0, 1, 2, 5
 def read_model(path: Path) -> onnx.ModelProto:
     """The model in `path`, its external data loaded, of a format and an opset the onnx package knows.
 
+    The standard domain is "" wherever the model names it.
+
     Raises ModelFileError, NotOnnxError, TruncatedModelError, ModelTooNewError, UnknownOpsetError, and
     what `load_external_data` raises.
     """
     model = _parse(_read_bytes(path), str(path))
+    use_one_standard_domain(model)
     _check_versions(model, str(path))
     load_external_data(model, path)
     return model
@@ -35,7 +38,7 @@ def read_model(path: Path) -> onnx.ModelProto:
 
 def standard_opset(model: onnx.ModelProto) -> int:
     """The version of the standard operator set the model imports; 1 where it imports none."""
-    versions = (entry.version for entry in model.opset_import if entry.domain in _STANDARD_DOMAINS)
+    versions = (entry.version for entry in model.opset_import if entry.domain == STANDARD_DOMAIN)
     return max(versions, default=1)
 
 

@@ -9,28 +9,30 @@ from tvm.relax.frontend.onnx import onnx_frontend
 
 from frontends.converters import CONVERTERS
 from frontends.errors import UnsupportedOperatorError
+from frontends.standard_domain import STANDARD_DOMAIN
 
-STANDARD_DOMAINS = frozenset({"", "ai.onnx"})
 _CONTRIB_OPERATORS = frozenset(
     {"BiasGelu", "EmbedLayerNormalization", "FastGelu", "Gelu", "SkipLayerNormalization"}
 )
 """Of domain com.microsoft."""
 _DYNAMIC_OPERATORS = frozenset({"Compress", "NonZero", "Unique"})
 """Their output's shape depends on data."""
+_WITHOUT_TVM = frozenset({"Attention"})
+"""TVM's converter is of another operator of the same name."""
 
 
 def has_converter(node: onnx.NodeProto) -> bool:
-    if node.domain in STANDARD_DOMAINS:
-        return node.op_type not in _DYNAMIC_OPERATORS and node.op_type in {
-            **onnx_frontend._get_convert_map(),
-            **CONVERTERS,
-        }
+    if node.domain == STANDARD_DOMAIN:
+        return node.op_type in CONVERTERS or (
+            node.op_type in onnx_frontend._get_convert_map()
+            and node.op_type not in _DYNAMIC_OPERATORS | _WITHOUT_TVM
+        )
     return node.domain == "com.microsoft" and node.op_type in _CONTRIB_OPERATORS
 
 
 def is_known(node: onnx.NodeProto) -> bool:
-    """Whether ONNX itself defines the operator: simplification may yet remove the node."""
-    return node.domain in STANDARD_DOMAINS and onnx.defs.has(node.op_type)
+    """Whether ONNX itself defines the operator: simplification may yet remove or rewrite the node."""
+    return bool(onnx.defs.has(node.op_type, node.domain))
 
 
 def require_known_operators(
@@ -57,7 +59,7 @@ def _require(model: onnx.ModelProto, supported: Callable[[onnx.NodeProto], bool]
     missing: dict[str, list[str]] = {}
     for node in model.graph.node:
         if not supported(node):
-            operator = node.op_type if node.domain in STANDARD_DOMAINS else f"{node.domain}::{node.op_type}"
+            operator = f"{node.domain}::{node.op_type}" if node.domain else node.op_type
             missing.setdefault(operator, []).append(node.name)
     if missing:
         raise UnsupportedOperatorError(list(missing.items()), file=file)
