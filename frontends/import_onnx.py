@@ -22,10 +22,11 @@ import tvm
 from onnx.reference import ReferenceEvaluator
 from tvm import relax
 from tvm.ir import GenericConst
-from tvm.relax.frontend.onnx.onnx_frontend import ONNXGraphImporter, onnx_input
+from tvm.relax.frontend.onnx.onnx_frontend import ONNXGraphImporter
 
-from frontends.converters import CONVERTERS, Attributes, Node, constant
+from frontends.converters import CONVERTERS, Attributes, Inputs, Node, constant
 from frontends.errors import DynamicShapeError, OperatorImportError
+from frontends.ignored import require_nothing_ignored
 from frontends.load import DEFAULT_OPTIONS, ImportOptions, load_model
 from frontends.model_file import standard_opset
 from frontends.names import unique_name
@@ -153,26 +154,39 @@ class _Importer(ONNXGraphImporter):
 
     def _results(self, node: onnx.NodeProto) -> dict[str, Any]:
         """The expressions of those outputs of `node` that anything reads, by name."""
-        inputs = onnx_input(self._nodes[name] if name else None for name in node.input)
-        results = self._convert(node, inputs)
-        if node.op_type in _ONE_OUTPUT_OPERATORS:
-            results = results[:1]
-        unsupported = [name for name in node.output[len(results) :] if name in self.used]
-        if unsupported:
-            raise ValueError(f"its output '{unsupported[0]}' is not supported")
+        inputs = [self._nodes[name] if name else None for name in node.input]
+        last_read = max((i for i, name in enumerate(node.output) if name in self.used), default=0)
+        given = Node(
+            builder=self.bb,
+            operator=node.op_type,
+            domain=node.domain,
+            opset=self.opset,
+            inputs=Inputs(inputs),
+            attributes=Attributes.of(node),
+            outputs=len(node.output),
+            outputs_read=last_read + 1,
+        )
+        results = self._fold(node, inputs) if self._is_foldable(node, inputs) else self._convert(given)
+        if len(results) <= last_read:
+            raise ValueError(f"its output '{node.output[last_read]}' is not supported")
         named = zip(node.output, results, strict=False)
         return {name: self._bind(node, result) for name, result in named if name in self.used}
 
-    def _convert(self, node: onnx.NodeProto, inputs: list[Any]) -> list[Any]:
-        if self._is_foldable(node, inputs):
-            return self._fold(node, inputs)
-        attributes = Attributes(self._parse_attr(node.attribute))
-        if node.op_type in CONVERTERS and node.domain == STANDARD_DOMAIN:
-            given = Node(self.bb, node.op_type, "", self.opset, inputs, attributes, len(node.output))
-            result = CONVERTERS[node.op_type](given)
-            return result if isinstance(result, list) else [result]
-        attributes["tvm_custom"] = {"name": node.name, "num_outputs": len(node.output)}
-        return self._unpack(self._convert_operator(node.op_type, inputs, attributes, self.opset))
+    def _convert(self, node: Node) -> list[Any]:
+        if node.operator in CONVERTERS and node.domain == STANDARD_DOMAIN:
+            result = CONVERTERS[node.operator](node)
+            results = result if isinstance(result, list) else [result]
+        else:
+            results = self._convert_by_tvm(node)
+        require_nothing_ignored(node)
+        return results
+
+    def _convert_by_tvm(self, node: Node) -> list[Any]:
+        attributes = node.attributes
+        attributes["tvm_custom"] = {"name": "", "num_outputs": node.outputs}
+        results = self._unpack(self._convert_operator(node.operator, node.inputs, attributes, node.opset))
+        del attributes["tvm_custom"]
+        return results[:1] if node.operator in _ONE_OUTPUT_OPERATORS else results
 
     def _is_foldable(self, node: onnx.NodeProto, inputs: list[Any]) -> bool:
         is_constant = all(value is None or isinstance(value, GenericConst) for value in inputs)

@@ -7,13 +7,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from frontends.converters import arithmetic, einsum, padding, shapes, windows
-from frontends.converters.node import Attributes, Converter, Node, constant
+from frontends.converters import (
+    arithmetic,
+    batch_normalization,
+    dropout,
+    einsum,
+    padding,
+    shapes,
+    splitting,
+    windows,
+)
+from frontends.converters.node import Attributes, Converter, Inputs, Node, constant
 
 CONVERTERS: Mapping[str, Converter] = {
     operator: converter
-    for family in (arithmetic, einsum, padding, shapes, windows)
+    for family in (
+        arithmetic,
+        batch_normalization,
+        dropout,
+        einsum,
+        padding,
+        shapes,
+        splitting,
+        windows,
+    )
     for operator, converter in family.CONVERTERS.items()
 }
 
-__all__ = ["CONVERTERS", "Attributes", "Converter", "Node", "constant"]
+__all__ = ["CONVERTERS", "Attributes", "Converter", "Inputs", "Node", "constant"]

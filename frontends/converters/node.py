@@ -6,7 +6,7 @@ each output. It reads attributes through the node only, so that an attribute nob
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -31,6 +31,12 @@ class Attributes(dict[str, Any]):
         super().__init__(stated)
         self.read: set[str] = set()
 
+    @classmethod
+    def of(cls, node: onnx.NodeProto) -> Attributes:
+        """Those of a node of the model; lists as tuples."""
+        values = {entry.name: onnx.helper.get_attribute_value(entry) for entry in node.attribute}
+        return cls({name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
+
     def __getitem__(self, name: str) -> Any:
         self.read.add(name)
         return super().__getitem__(name)
@@ -51,6 +57,38 @@ class Attributes(dict[str, Any]):
         """Names of stated attributes that nobody asked for."""
         return (name for name in self if name not in self.read)
 
+    def peek(self, name: str) -> Any:
+        """The value of a stated attribute, which does not count as reading it."""
+        return super().__getitem__(name)
+
+
+class Inputs(list[Any]):
+    """The inputs of a node, None where one is left out, which remember who was asked for: `read`.
+
+    There is no end: an index beyond it gives None, as TVM's converters expect. Iterating reads all.
+    """
+
+    def __init__(self, values: Iterable[Any]) -> None:
+        super().__init__(values)
+        self.read: set[int] = set()
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            stop = len(self) if index.stop is None else index.stop
+            return [self[position] for position in range(stop)[index]]
+        position = index if index >= 0 else index + len(self)
+        self.read.add(position)
+        return super().__getitem__(position) if position < len(self) else None
+
+    def __iter__(self) -> Iterator[Any]:
+        self.read.update(range(len(self)))
+        return super().__iter__()
+
+    def unread(self) -> Iterator[int]:
+        """Positions of inputs that are there and that nobody asked for."""
+        given = (position for position, value in enumerate(super().__iter__()) if value is not None)
+        return (position for position in given if position not in self.read)
+
 
 @attrs.frozen(eq=False)
 class Node:
@@ -62,15 +100,17 @@ class Node:
     inputs:     one expression each, None where an input is left out.
     attributes: as stated in the model; `attribute` falls back on the schema's default.
     outputs:    how many outputs the node names, those nobody reads included.
+    outputs_read: how many of them, up to the last one that anything reads.
     """
 
     builder: Any
     operator: str
     domain: str
     opset: int
-    inputs: Sequence[Expr]
+    inputs: Inputs
     attributes: Attributes
     outputs: int = 1
+    outputs_read: int = 1
 
     def optional(self, index: int) -> Expr | None:
         """Input `index`, None where it is left out."""
@@ -80,19 +120,31 @@ class Node:
         """The attribute as stated, else the default of ONNX's schema, else `default`; strings as str."""
         value = self.attributes.get(name)
         if value is None:
-            value = self._schema_default(name)
+            value = self.schema_default(name)
         if value is None:
             return default
         return value.decode() if isinstance(value, bytes) else value
 
-    def _schema_default(self, name: str) -> Any:
+    @property
+    def schema(self) -> onnx.defs.OpSchema | None:
+        """What ONNX says of the operator in this opset; None where ONNX does not define it."""
         if not onnx.defs.has(self.operator, self.opset, self.domain):
             return None
-        schema = onnx.defs.get_schema(self.operator, self.opset, self.domain)
-        default = schema.attributes[name].default_value if name in schema.attributes else None
+        return onnx.defs.get_schema(self.operator, self.opset, self.domain)
+
+    def schema_default(self, name: str) -> Any:
+        """The default of an attribute, lists as tuples; None where it has none."""
+        schema = self.schema
+        default = schema.attributes[name].default_value if schema and name in schema.attributes else None
         if default is None or default.type == onnx.AttributeProto.UNDEFINED:
             return None
-        return onnx.helper.get_attribute_value(default)
+        value = onnx.helper.get_attribute_value(default)
+        return tuple(value) if isinstance(value, list) else value
+
+    def input_name(self, position: int) -> str:
+        """What ONNX calls an input of the operator; its last one may stand for any number."""
+        formal = self.schema.inputs if self.schema else ()
+        return str(formal[min(position, len(formal) - 1)].name) if formal else str(position)
 
 
 Converter = Callable[[Node], "Expr | list[Expr]"]
@@ -101,6 +153,11 @@ Converter = Callable[[Node], "Expr | list[Expr]"]
 def constant(values: NDArray[Any]) -> Expr:
     """`values` as they are: `relax.const` by itself would narrow int64 and float64 arrays."""
     return relax.const(tvm.runtime.tensor(np.ascontiguousarray(values).reshape(values.shape)))
+
+
+def constant_scalar(value: float, like: Expr) -> Expr:
+    """A scalar of the element type of `like`."""
+    return relax.const(value, dtype_of(like))
 
 
 def static_shape(expr: Expr) -> tuple[int, ...]:

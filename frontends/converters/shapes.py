@@ -37,7 +37,6 @@ def _tile(node: Node) -> Expr:
 
 CONVERTERS: Mapping[str, Converter] = {
     "ConstantOfShape": _constant_of_shape,
-    "Dropout": _identity,
     "Identity": _identity,
     "Shape": _shape,
     "Size": _size,
