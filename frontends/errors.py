@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 
 class ModelError(Exception):
@@ -64,11 +64,22 @@ class UnsupportedOperatorError(ModelError):
     """Operators no converter exists for: one error lists them all.
 
     operators: (operator, node names) pairs; an operator outside the standard domain is "domain::Name".
+    advice:    what to do about each, by operator.
     """
 
-    def __init__(self, operators: Sequence[tuple[str, Sequence[str]]], *, file: str = "") -> None:
+    def __init__(
+        self,
+        operators: Sequence[tuple[str, Sequence[str]]],
+        advice: Mapping[str, str] | None = None,
+        *,
+        file: str = "",
+    ) -> None:
         self.operators = tuple((operator, tuple(nodes)) for operator, nodes in operators)
-        listed = "; ".join(f"{operator} (nodes {_quoted(nodes)})" for operator, nodes in self.operators)
+        advised = {operator: f": {text}" for operator, text in (advice or {}).items()}
+        listed = "; ".join(
+            f"{operator} (nodes {_quoted(nodes)}){advised.get(operator, '')}"
+            for operator, nodes in self.operators
+        )
         super().__init__(f"unsupported operators: {listed}", file=file)
 
 

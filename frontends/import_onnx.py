@@ -24,26 +24,18 @@ from tvm import relax
 from tvm.ir import GenericConst
 from tvm.relax.frontend.onnx.onnx_frontend import ONNXGraphImporter
 
+from frontends.advice import RANDOM_OPERATORS
 from frontends.converters import CONVERTERS, Attributes, Inputs, Node, constant
 from frontends.errors import DynamicShapeError, OperatorImportError
 from frontends.ignored import require_nothing_ignored
 from frontends.load import DEFAULT_OPTIONS, ImportOptions, load_model
 from frontends.model_file import standard_opset
 from frontends.names import unique_name
+from frontends.node_errors import reason_of
 from frontends.operators import require_converters
 from frontends.signature import Signature, TensorSpec, tensor_specs
 from frontends.standard_domain import STANDARD_DOMAIN
 
-_RANDOM_OPERATORS = frozenset(
-    {
-        "Bernoulli",
-        "Multinomial",
-        "RandomNormal",
-        "RandomNormalLike",
-        "RandomUniform",
-        "RandomUniformLike",
-    }
-)
 _COPYING_OPERATORS = frozenset({"Dropout", "Identity"})
 """Evaluating them would duplicate weights that several nodes share."""
 _ONE_OUTPUT_OPERATORS = frozenset({"EmbedLayerNormalization", "LayerNormalization", "SkipLayerNormalization"})
@@ -144,31 +136,32 @@ class _Importer(ONNXGraphImporter):
         self.used = {value.name for value in graph.output}.union(*(node.input for node in graph.node))
         self.used.discard("")  # an input left out
         for node in graph.node:
+            given = self._given(node)
             try:
-                results = self._results(node)
+                results = self._results(node, given)
             except Exception as error:  # converters raise whatever comes to their mind
-                raise OperatorImportError(
-                    f"{node.op_type} cannot be imported: {error}", file=self.file, node=node.name
-                ) from error
+                reason = reason_of(error, given)
+                raise OperatorImportError(reason, file=self.file, node=node.name) from error
             self._nodes.update(results)
 
-    def _results(self, node: onnx.NodeProto) -> dict[str, Any]:
-        """The expressions of those outputs of `node` that anything reads, by name."""
-        inputs = [self._nodes[name] if name else None for name in node.input]
+    def _given(self, node: onnx.NodeProto) -> Node:
         last_read = max((i for i, name in enumerate(node.output) if name in self.used), default=0)
-        given = Node(
+        return Node(
             builder=self.bb,
             operator=node.op_type,
             domain=node.domain,
             opset=self.opset,
-            inputs=Inputs(inputs),
+            inputs=Inputs(self._nodes[name] if name else None for name in node.input),
             attributes=Attributes.of(node),
             outputs=len(node.output),
             outputs_read=last_read + 1,
         )
-        results = self._fold(node, inputs) if self._is_foldable(node, inputs) else self._convert(given)
-        if len(results) <= last_read:
-            raise ValueError(f"its output '{node.output[last_read]}' is not supported")
+
+    def _results(self, node: onnx.NodeProto, given: Node) -> dict[str, Any]:
+        """The expressions of those outputs of `node` that anything reads, by name."""
+        results = self._fold(node, given.inputs) if self._is_foldable(given) else self._convert(given)
+        if len(results) < given.outputs_read:
+            raise ValueError(f"its output '{node.output[given.outputs_read - 1]}' is not supported")
         named = zip(node.output, results, strict=False)
         return {name: self._bind(node, result) for name, result in named if name in self.used}
 
@@ -188,9 +181,8 @@ class _Importer(ONNXGraphImporter):
         del attributes["tvm_custom"]
         return results[:1] if node.operator in _ONE_OUTPUT_OPERATORS else results
 
-    def _is_foldable(self, node: onnx.NodeProto, inputs: list[Any]) -> bool:
-        is_constant = all(value is None or isinstance(value, GenericConst) for value in inputs)
-        return is_constant and node.op_type not in _RANDOM_OPERATORS | _COPYING_OPERATORS
+    def _is_foldable(self, node: Node) -> bool:
+        return node.has_only_constants and node.operator not in RANDOM_OPERATORS | _COPYING_OPERATORS
 
     def _fold(self, node: onnx.NodeProto, inputs: list[Any]) -> list[Any]:
         values = {name: value.value.numpy() for name, value in zip(node.input, inputs, strict=True) if name}

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 import onnx
 from tvm.relax.frontend.onnx import onnx_frontend
 
+from frontends.advice import advice_on
 from frontends.converters import CONVERTERS
 from frontends.errors import UnsupportedOperatorError
 from frontends.standard_domain import STANDARD_DOMAIN
@@ -57,9 +58,11 @@ def require_converters(model: onnx.ModelProto, file: str = "") -> None:
 
 def _require(model: onnx.ModelProto, supported: Callable[[onnx.NodeProto], bool], file: str) -> None:
     missing: dict[str, list[str]] = {}
+    advice = {}
     for node in model.graph.node:
         if not supported(node):
             operator = f"{node.domain}::{node.op_type}" if node.domain else node.op_type
             missing.setdefault(operator, []).append(node.name)
+            advice[operator] = advice_on(node.op_type, node.domain)
     if missing:
-        raise UnsupportedOperatorError(list(missing.items()), file=file)
+        raise UnsupportedOperatorError(list(missing.items()), advice, file=file)

@@ -9,6 +9,7 @@ from typing import cast
 import onnx
 
 from frontends.errors import DynamicShapeError, InputShapeError, ShapeInferenceError
+from frontends.signature import dtype_name
 
 _ENTRY = re.compile(r"\s*(?P<name>\S+?)\s*:\s*\[(?P<dims>[^\[\]]*)\]\s*(?:,(?!\s*$)|(?=\s)|$)\s*")
 
@@ -129,6 +130,11 @@ def describe_shape(value: onnx.ValueInfoProto) -> str:
     if not tensor.HasField("shape"):
         return "of unknown rank"
     return f"[{','.join(_describe_dimension(dim) for dim in tensor.shape.dim)}]"
+
+
+def describe_type(value: onnx.ValueInfoProto) -> str:
+    """A tensor's element type and shape: `float32[1,3,224,224]`."""
+    return f"{dtype_name(value.type.tensor_type.elem_type)}{describe_shape(value)}"
 
 
 def _describe_dimension(dim: onnx.TensorShapeProto.Dimension) -> str:

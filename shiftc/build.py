@@ -11,6 +11,7 @@ from shiftc.kernel_cache import KernelCache
 from shiftc.manifest import KernelEntry, Manifest, Signature, TensorSpec, Traffic, Versions
 from shiftc.options import ModelOptions, PassOptions
 from shiftc.progress import Progress, silent
+from shiftc.refusals import in_words_of
 from shiftc.target import describe_target, machine_of, parse_target, required_features
 from shiftc.tuning_records import find_records
 from tvm_passes.compiled import Compiled, KernelRecord
@@ -40,7 +41,8 @@ def build_program(
 ) -> Program:
     """Imports and compiles a model.
 
-    Raises TargetError, RecordsError, a ModelError of frontends, or a PassError of tvm_passes.
+    Raises TargetError, RecordsError, OperatorNotCompiledError, a ModelError of frontends, or a PassError or
+    LoweringError of tvm_passes.
     """
     passes = passes or PassOptions()
     target = parse_target(model.target)
@@ -49,23 +51,21 @@ def build_program(
     imported = import_file(model)
     cache = _kernel_cache(passes)
     progress("compiling")
-    compiled = compile_module(
-        imported.module,
-        target,
-        PipelineOptions(
-            threads=model.threads,
-            opt_level=passes.level,
-            disabled_passes=passes.disabled,
-            winograd=passes.winograd,
-            pairing=passes.pairing,
-            tiling=Tiling(passes.chain, passes.h_tiles, passes.max_memory, forced=passes.force_chains),
-            verify_passes=passes.verify,
-            dump_ir=passes.dump_ir,
-            node_of_var=imported.node_of_var,
-            records=records,
-            object_store=cache,
-        ),
+    options = PipelineOptions(
+        threads=model.threads,
+        opt_level=passes.level,
+        disabled_passes=passes.disabled,
+        winograd=passes.winograd,
+        pairing=passes.pairing,
+        tiling=Tiling(passes.chain, passes.h_tiles, passes.max_memory, forced=passes.force_chains),
+        verify_passes=passes.verify,
+        dump_ir=passes.dump_ir,
+        node_of_var=imported.node_of_var,
+        records=records,
+        object_store=cache,
     )
+    with in_words_of(imported, model.model):
+        compiled = compile_module(imported.module, target, options)
     if cache is not None and compiled.library.reused < len(compiled.library.files):
         cache.prune()
     failure = None if cache is None else cache.failure

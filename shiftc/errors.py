@@ -19,6 +19,12 @@ class TargetError(ShiftcError):
     status = ExitStatus.TARGET_UNKNOWN
 
 
+class OperatorNotCompiledError(ShiftcError):
+    """An operator was imported, and no kernel is found for it."""
+
+    status = ExitStatus.COMPILATION_FAILED
+
+
 class NoLinkerError(ShiftcError):
     """Neither a C compiler nor ziglang is there to link the library."""
 

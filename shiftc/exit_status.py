@@ -31,7 +31,7 @@ class ExitStatus(IntEnum):
 
     TARGET_UNKNOWN = 20
     COMPILATION_FAILED = 21
-    """A pass refused the module."""
+    """A pass refused the module, or an operator has no kernel."""
     NO_LINKER = 22
     OUTPUT_UNWRITABLE = 23
     RECORDS_UNREADABLE = 24

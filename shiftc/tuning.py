@@ -23,6 +23,7 @@ from shiftc.errors import OutputError, TargetElsewhereError, TuningFailedError
 from shiftc.manifest import Versions
 from shiftc.options import ModelOptions, TuneOptions
 from shiftc.progress import Progress, silent
+from shiftc.refusals import in_words_of
 from shiftc.target import describe_target, machine_of, parse_target, required_features
 from tvm_passes.pipeline import PipelineOptions, lower_module
 from tvm_passes.tasks import tasks_of
@@ -107,7 +108,9 @@ def tasks_of_model(model: ModelOptions, progress: Progress = silent) -> list[Tas
     imported = import_file(model)
     progress(f"lowering {model.model.name}")
     options = PipelineOptions(threads=model.threads, node_of_var=imported.node_of_var)
-    return tasks_of(lower_module(imported.module, parse_target(model.target), options))
+    with in_words_of(imported, model.model):
+        lowered = lower_module(imported.module, parse_target(model.target), options)
+    return tasks_of(lowered)
 
 
 def _write(folder: Path, target: Target, records: dict[Key, Record]) -> None:

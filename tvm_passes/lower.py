@@ -25,7 +25,14 @@ from .graph import Graph
 from .lowering.chain import lower_chain
 from .lowering.channelwise import lower_depthwise, lower_elementwise, lower_global_pool, lower_window_pool
 from .lowering.clearing import with_clearing
-from .lowering.context import Invocation, KernelCall, LoweringContext, side_by_side
+from .lowering.context import (
+    Invocation,
+    KernelCall,
+    LoweringContext,
+    OperatorError,
+    compiling,
+    side_by_side,
+)
 from .lowering.convolution import lower_convolution
 from .lowering.copies import (
     address_of,
@@ -93,6 +100,15 @@ class Lowered:
     refused_records: tuple[str, ...] = ()
     while_awake: bool = False
 
+    def nodes_of(self, function: str) -> tuple[str, ...]:
+        """The model's nodes that a function computes."""
+        stages = (
+            call.record.stage
+            for call in self.calls
+            if any(invocation.symbol == function for invocation in call.invocations)
+        )
+        return tuple(node for stage in stages for node in stage.split(" + "))
+
     @property
     def steps(self) -> tuple[KernelRecord, ...]:
         """What each step stands for."""
@@ -113,8 +129,24 @@ def lower(
     forms: of convolutions that may be taken. Kernels follow the `records` of their workloads. A program that
     several threads are modelled not to make faster, even while they are awake, is lowered for one.
 
-    Raises MemoryLimitError, LoweringError.
+    Raises MemoryLimitError, LoweringError; an OperatorError names the model's nodes.
     """
+    try:
+        return _lower(mod, target, threads, node_of_var, forms, records, tiling)
+    except OperatorError as error:
+        nodes = (_of_model(name, node_of_var) for name in error.nodes)
+        raise OperatorError(nodes, error.reason) from error.__cause__
+
+
+def _lower(
+    mod: IRModule,
+    target: tvm.target.Target,
+    threads: int,
+    node_of_var: Mapping[str, str],
+    forms: Forms,
+    records: Records,
+    tiling: Tiling,
+) -> Lowered:
     lowered = _lower_for(mod, target, threads, node_of_var, forms, records, tiling)
     machine = schedules.machine_of(target)
     if threads == 1 or threads_pay(lowered.calls, threads, machine, WAKING_CYCLES):
@@ -140,7 +172,7 @@ def _lower_for(
     lowered = [
         (step, call)
         for step in planned.steps
-        if (call := _lower(context, step, cleared.get(step, ()), node_of_var)) is not None
+        if (call := _lower_step(context, step, cleared.get(step, ()), node_of_var)) is not None
     ]
     calls = join_parts(lowered)
     constants = context.pool.blob()
@@ -166,7 +198,7 @@ def _lower_for(
     )
 
 
-def _lower(
+def _lower_step(
     context: LoweringContext, step: Step, cleared: Sequence[Blocked], node_of_var: Mapping[str, str]
 ) -> KernelCall | None:
     call = _call(context, step, node_of_var)
@@ -259,7 +291,8 @@ def _of_model(name: str, node_of_var: Mapping[str, str]) -> str:
 
 def _generic(context: LoweringContext, step: GenericStep, node_of_var: Mapping[str, str]) -> KernelCall:
     machine = schedules.machine_of(context.target)
-    func = schedule_generic(step.func, machine, context.threads)
+    with compiling(step.name):
+        func = schedule_generic(step.func, machine, context.threads)
     digest = hashlib.sha256(func.script().encode()).hexdigest()[:8]
     symbol = f"{step.operator.split('.')[-1]}_{digest}"
     tensors = (*step.inputs, *step.outputs)

@@ -68,10 +68,21 @@ class ObjectCode:
             fcompile(file, paths)
 
 
+class FunctionError(Exception):
+    """A function that TVM does not compile; `function` is its name."""
+
+    def __init__(self, function: str) -> None:
+        super().__init__(f"no code for the function {function}")
+        self.function = function
+
+
 def compile_program(
     module: IRModule, target: tvm.target.Target, store: ObjectStore | None = None
 ) -> ObjectCode:
-    """Compile every function of a lowered program that the store does not know, on all cores."""
+    """Compile every function of a lowered program that the store does not know, on all cores.
+
+    Raises FunctionError.
+    """
     functions = _separated(module)
     compiler = _compiler(target)
 
@@ -123,9 +134,11 @@ def _key(compiler: str, func: tirx.PrimFunc) -> str:
 
 
 def _compile(name: str, func: tirx.PrimFunc, target: tvm.target.Target) -> bytes:
-    executable: Any = tvm.compile(
-        IRModule({GlobalVar(name): func}), target=target, tir_pipeline=schedules.PIPELINE_NAME
-    )
+    module = IRModule({GlobalVar(name): func})
+    try:
+        executable: Any = tvm.compile(module, target=target, tir_pipeline=schedules.PIPELINE_NAME)
+    except Exception as error:  # of LLVM's or of TVM's, of many kinds
+        raise FunctionError(name) from error
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "code.o"
         executable.mod.write_to_file(str(path))

@@ -36,8 +36,9 @@ from .fold import fold
 from .forms import Forms
 from .fuse import fuse
 from .lower import Lowered, lower
+from .lowering.context import OperatorError
 from .node import origin
-from .object_code import ObjectStore, compile_program
+from .object_code import FunctionError, ObjectStore, compile_program
 from .prune import prune
 from .recognize import recognize
 from .report import IndexMapRecord, Report
@@ -101,13 +102,16 @@ def compile_module(mod: IRModule, target: tvm.target.Target, options: PipelineOp
     """Compile `main` of a Relax module with bound parameters and static shapes.
 
     Raises PassError for an unknown or indispensable disabled pass and for a failed verification,
-    LoweringError for an operator that has no kernel.
+    OperatorError for an operator that has no kernel, another LoweringError where the program cannot be built.
     """
     report = Report()
     times: dict[str, float] = {}
     lowered = _lowered(mod, target, options, report, times)
     started = time.perf_counter()
-    library = compile_program(lowered.module, target, options.object_store)
+    try:
+        library = compile_program(lowered.module, target, options.object_store)
+    except FunctionError as error:
+        raise OperatorError(lowered.nodes_of(error.function)) from error
     times["build"] = time.perf_counter() - started
     started = time.perf_counter()
     machine = machine_of(target)

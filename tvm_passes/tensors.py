@@ -11,7 +11,7 @@ from .array import Array
 from .channel_view import ChannelView
 from .geometry import Border, Extent
 from .index_map import IndexMap, as_4d
-from .lowering.context import LoweringError
+from .lowering.context import LoweringError, OperatorError
 from .lowering.steps import (
     FillStep,
     GatherStep,
@@ -100,7 +100,7 @@ class Tensors:
         if var in self.blocked:
             return self.blocked[var]
         if dtype_of(var) != "float32":
-            raise LoweringError(f"{var.name}: {dtype_of(var)} has no blocked layout")
+            raise OperatorError([var.name], f"no blocked layout for {dtype_of(var)}")
         n, channels, rows, columns = as_4d(shape_of(var))
         if var in self.maps and not isinstance(translation_of(self._map(var)), str):
             tensor, _ = self.repacked(self.view(self.maps[var]))
@@ -155,7 +155,7 @@ class Tensors:
         """A copy of a plain tensor, at an address or placed later."""
         copy = attrs.evolve(source, address=address, root=None, value=None)
         if source.bytes % 4:
-            raise LoweringError(f"{source.name}: a copy of {source.bytes} bytes, copies are of whole words")
+            raise OperatorError([source.name], f"a copy of {source.bytes} bytes, copies are of whole words")
         words = source.bytes // 4
         self.append(GatherStep(IndexMap.identity(as_4d((1, words))), (source,), copy))
         return copy

@@ -86,8 +86,12 @@ class Inputs(list[Any]):
 
     def unread(self) -> Iterator[int]:
         """Positions of inputs that are there and that nobody asked for."""
-        given = (position for position, value in enumerate(super().__iter__()) if value is not None)
+        given = (position for position, value in enumerate(self.peek()) if value is not None)
         return (position for position in given if position not in self.read)
+
+    def peek(self) -> list[Any]:
+        """All of them, which does not count as reading them."""
+        return list(super().__iter__())
 
 
 @attrs.frozen(eq=False)
@@ -115,6 +119,11 @@ class Node:
     def optional(self, index: int) -> Expr | None:
         """Input `index`, None where it is left out."""
         return self.inputs[index] if index < len(self.inputs) else None
+
+    @property
+    def has_only_constants(self) -> bool:
+        """Whether every input that is there is known at compile time."""
+        return all(value is None or isinstance(value, GenericConst) for value in self.inputs.peek())
 
     def attribute(self, name: str, default: Any = None) -> Any:
         """The attribute as stated, else the default of ONNX's schema, else `default`; strings as str."""

@@ -65,8 +65,16 @@ def _failure(error: Exception, terminal: Terminal) -> ExitStatus:
         terminal.complain(str(error))
         return status
     hint = "" if terminal.debug else " (a fault in shiftc; --debug shows where)"
-    terminal.complain(f"{type(error).__name__}: {error}{hint}")
+    terminal.complain(f"{_summary(error)}{hint}")
     return ExitStatus.INTERNAL
+
+
+def _summary(error: Exception) -> str:
+    """One line; what TVM says fills pages and means nothing to whoever reads it here."""
+    modules = (frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__))
+    if any(module.partition(".")[0] in ("tvm", "tvm_ffi") for module in modules):
+        return f"{type(error).__name__} inside the compiler"
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _status_of_compiler_error(error: Exception) -> ExitStatus | None:

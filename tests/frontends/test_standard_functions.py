@@ -72,7 +72,7 @@ def test_a_body_with_an_unsupported_operator_is_refused_by_that_operator(save):
     path = save(model_of(27, text))
     with pytest.raises(UnsupportedOperatorError) as raised:
         import_model(path)
-    assert str(raised.value) == f"{path}: unsupported operators: Scan (nodes 'LinearAttention_0/Scan')"
+    assert raised.value.operators == (("Scan", ("LinearAttention_0/Scan",)),)
 
 
 @pytest.mark.parametrize("imports", ['"": 12, "ai.onnx": 17', '"ai.onnx": 17'])

@@ -51,7 +51,7 @@ def _run(folder: Path) -> dict[str, NDArray[np.generic]]:
     with tempfile.TemporaryDirectory() as place:
         artifact = Path(place) / "artifact"
         options = ModelOptions(folder / "model.onnx", tuning_records=None)
-        compile_model(CompileOptions(options, artifact, PassOptions()))
+        compile_model(CompileOptions(options, artifact, PassOptions(cache_dir=folder.parent / "kernels")))
         return shiftc.load(artifact).run(read_arrays(folder, "in"))
 
 

@@ -184,3 +184,27 @@ def test_a_fault_of_ours_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest
 def test_statuses_are_distinct() -> None:
     assert len(ExitStatus.__members__) == len({int(status) for status in ExitStatus})
     assert all(0 <= status < 256 for status in ExitStatus)
+
+
+@pytest.mark.parametrize("verb", ["compile", "tune"])
+def test_an_operator_without_a_kernel_is_named_in_the_words_of_the_model(
+    verb: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever TVM says, and whichever of its functions says it."""
+    path = save(shift_network(), tmp_path / "model.onnx")
+
+    def refuse(*_: object) -> None:
+        raise RuntimeError("Check failed: (it != end) is false: tirx.sinh\n  at 0x7f\n")
+
+    monkeypatch.setattr("tvm_passes.lowering.generic.relax.transform.LegalizeOps", refuse)
+    model = onnx.load(path)
+    output = model.graph.output[0]
+    model.graph.node.append(onnx.helper.make_node("Round", [output.name], ["rounded"], "rounding"))
+    output.name = "rounded"
+    onnx.save(model, path)
+    assert main([verb, str(path), "-o", str(tmp_path / "out")], {}) == ExitStatus.COMPILATION_FAILED
+    complaint = capfd.readouterr().err.splitlines()[-1]
+    assert complaint.startswith(f"shiftc: error: {path}: node 'rounding': Round of float32[")
+    assert complaint.endswith(
+        "] cannot be compiled; write it with other operators, or compute it outside the model"
+    )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
 import attrs
 import numpy as np
@@ -26,6 +27,31 @@ ARENA = Address("arena")
 
 class LoweringError(Exception):
     """A stage that cannot be turned into a kernel; the message names it."""
+
+
+class OperatorError(LoweringError):
+    """Operators of the model that have no kernel.
+
+    nodes:  the variables they are bound to, or, once they are known, the model's nodes.
+    reason: one line without a name of ours or of TVM; "" where a user would understand nothing.
+    """
+
+    def __init__(self, nodes: Iterable[str], reason: str = "") -> None:
+        self.nodes = tuple(dict.fromkeys(nodes))
+        self.reason = reason
+        named = ", ".join(f"'{node}'" for node in self.nodes)
+        super().__init__(f"no kernel for {named}" + (f": {reason}" if reason else ""))
+
+
+@contextmanager
+def compiling(*nodes: str) -> Iterator[None]:
+    """What TVM refuses inside is an OperatorError of these nodes; it says nothing that a user understands."""
+    try:
+        yield
+    except LoweringError:
+        raise
+    except Exception as error:  # TVM raises RuntimeError, ValueError, TypeError, IndexError, its own …
+        raise OperatorError(nodes) from error
 
 
 @attrs.frozen(eq=False)

@@ -8,7 +8,7 @@ from tvm import relax, tirx
 from tvm.ir import Call, Expr, GlobalVar, Tuple, TupleGetItem, Var
 
 from ..graph import Graph, Node, substitute
-from .context import LoweringError
+from .context import OperatorError, compiling
 
 
 @attrs.frozen(eq=False)
@@ -27,7 +27,7 @@ class GenericOperator:
 def legalize(node: Node) -> tuple[list[GenericOperator], Expr]:
     """The operators that compute a node, and what of their results the node's value is.
 
-    Raises LoweringError where TVM has no lowering for the operator on static shapes.
+    Raises OperatorError where TVM has no lowering for the operator on static shapes.
     """
     inputs = list(dict.fromkeys(node.variables))
     params = [relax.Var(v.name, v.ty) for v in inputs]
@@ -35,7 +35,8 @@ def legalize(node: Node) -> tuple[list[GenericOperator], Expr]:
     with builder.function("main", params):
         call = substitute(node.call, dict(zip(inputs, params, strict=True)))
         builder.emit_func_output(builder.emit(call))
-    mod = relax.transform.LegalizeOps()(builder.get())
+    with compiling(node.name):
+        mod = relax.transform.LegalizeOps()(builder.get())
     graph = Graph.read(mod)
     outer = dict(zip(graph.params, inputs, strict=True))
     operators: list[GenericOperator] = []
@@ -46,7 +47,7 @@ def legalize(node: Node) -> tuple[list[GenericOperator], Expr]:
             outer[inner.var] = tuples[inner.call.tuple_value][inner.call.index]
             continue
         if not inner.op.startswith("call_tir:"):
-            raise LoweringError(f"{node.name}: no kernel for the operator {node.op}")
+            raise OperatorError([node.name])
         callee, arguments = inner.call.args[0], inner.call.args[1]
         assert isinstance(callee, GlobalVar) and isinstance(arguments, Tuple)
         types = inner.call.ty_args[0]
