@@ -36,6 +36,9 @@ class ChannelView:
     stride: tuple[int, int]
     plane: tuple[int, int, int]
 
+    def __attrs_post_init__(self) -> None:
+        assert all(tensor.extent == self.memory.extent for tensor in self.tensors), "planes of one extent"
+
     @classmethod
     def whole(cls, tensor: Blocked, memory: BlockedMemory) -> ChannelView:
         """A tensor as it is."""

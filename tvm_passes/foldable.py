@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .index_map import IndexMap, plane
+from .index_map import IndexMap
 from .stage import Stage
 from .translation import Translation, translation_of
 
@@ -43,11 +43,8 @@ def refuse_operand(stage: Stage, index_map: IndexMap, per_channel: bool) -> str 
 
 
 def _translation(index_map: IndexMap) -> Translation | str:
-    """The map as a translation of sources with equal planes, or why it is none."""
+    """The map as a translation, or why it is none."""
     translation = translation_of(index_map)
     if isinstance(translation, str):
         return f"the map is not one translation per channel: {translation}"
-    planes = {plane(index_map.sources[r.source]) for r in translation.channels if r is not None}
-    if len(planes) > 1:
-        return f"its sources have different planes: {sorted(planes)}"
     return translation

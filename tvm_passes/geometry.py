@@ -35,6 +35,9 @@ class Extent:
     border: Border = "zero"
     clip: int = attrs.field(default=attrs.Factory(lambda self: self.batch, takes_self=True))
 
+    def __attrs_post_init__(self) -> None:
+        assert self.batch % self.clip == 0, f"{self.batch} batch elements are no clips of {self.clip}"
+
     @property
     def clips(self) -> int:
         return self.batch // self.clip

@@ -6,7 +6,7 @@
     absorb-strides pointwise convolutions give their strides to the maps they read
     prune          pixels that strided maps do not read are not computed
     compose        maps that read maps become one
-    separate       sources read with another stride than their neighbours get a map of their own
+    separate       sources with another stride or other planes than their neighbours get a map of their own
     fuse           anchor + epilogue = one stage
     fold           index maps → the reads of stages
     lower          arena, kernels, program

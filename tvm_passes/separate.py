@@ -18,7 +18,7 @@ from .relax_values import shape_of
 from .report import IndexMapRecord, Report
 from .translation import summarize, translation_of
 
-REASON = "other sources of the same tensor are read with another stride"
+REASON = "other sources of the same tensor are read with another stride, or have other planes"
 
 
 def separate(mod: IRModule, report: Report) -> IRModule:

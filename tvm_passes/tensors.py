@@ -188,9 +188,8 @@ class Tensors:
         tensors = [self.blocked_of(source) for source in read.sources]
         if moves or len({t.extent for t in tensors}) > 1:
             # who does not move along the batch reads nothing between clips
-            clip = tensors[0].extent.clip
-            if translation.moves_batch:
-                clip = translation.clip or read.map.output[0]
+            whole = tensors[0].extent
+            clip = whole.clip if not translation.moves_batch else translation.clip or whole.batch
             tensors = [self._with_halo(t, translation.border, clip) for t in tensors]
         zero = np.array([r is None for r in reads])
         source = np.array([-1 if r is None else r.source for r in reads], np.int64)

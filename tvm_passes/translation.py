@@ -43,7 +43,7 @@ class ChannelTranslation:
 
 @attrs.frozen
 class Translation:
-    """One move per channel; stride, border and clip are everybody's.
+    """One move per channel, of planes of one size; stride, border and clip are everybody's.
 
     channels: one entry per output channel, None for a channel of zeros.
     stride:   (sy, sx).
@@ -115,6 +115,9 @@ def _runs(positions: npt.NDArray[np.int64], stride: int) -> list[tuple[int, int,
 
 def translation_of(index_map: IndexMap) -> Translation | str:
     """The translation that the map is, with the smallest offsets, or the reason why it is none."""
+    planes = {plane(index_map.sources[p.source]) for pieces in index_map.channels for p in pieces}
+    if len(planes) > 1:
+        return f"its sources have different planes: {sorted(planes)}"
     stride = _common_stride(index_map)
     if isinstance(stride, str):
         return stride

@@ -198,7 +198,9 @@ def test_sources_of_different_planes_are_refused() -> None:
     shapes = TWO_PLANES.sources
     mod = module(shapes, lambda emit, x, y: emit(conv(emit(through(TWO_PLANES, x, y)), values(3, 2, 1, 1))))
     _, report = folded(mod)
-    assert report.index_maps[0].reason == "its sources have different planes: [(2, 5, 5), (2, 6, 6)]"
+    assert str(report.index_maps[0].reason).endswith(
+        "its sources have different planes: [(2, 5, 5), (2, 6, 6)]"
+    )
 
 
 @pytest.mark.parametrize(

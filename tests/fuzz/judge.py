@@ -1,0 +1,154 @@
+"""Whether a case's program computes what ONNX's reference evaluator computes."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import attrs
+import numpy as np
+import onnx
+import onnxruntime
+import tvm
+from onnx.reference import ReferenceEvaluator
+
+from frontends import import_model
+from frontends.errors import ModelError
+from shiftc.errors import ShiftcError
+from tests.fuzz.case import TARGETS, Case
+from tvm_passes.lower import Lowered
+from tvm_passes.lowering.context import LoweringError
+from tvm_passes.pipeline import PassError, PipelineOptions, lower_module
+
+Array = np.ndarray[Any, Any]
+Run = Callable[[Lowered, Case, Sequence[Mapping[str, Array]]], "list[Array] | None"]
+"""Runs a program on inputs of one run after the other, over one arena; the outputs of the last, or None where
+it cannot be run here."""
+
+TOLERANCE = 2e-4
+"""Largest |difference| over largest |value|: Winograd's convolutions round more than a sum of products."""
+MOST = 1e6
+"""A model whose numbers grow beyond is no case: rounding is all that would be compared."""
+
+
+class WrongError(Exception):
+    """The program is not right; the message says how."""
+
+
+@attrs.define
+class Clock:
+    """Seconds by what they went to, and how often."""
+
+    seconds: Counter[str] = attrs.field(factory=Counter)
+    times: Counter[str] = attrs.field(factory=Counter)
+
+    @contextmanager
+    def measured(self, name: str) -> Iterator[None]:
+        """Counts the time of what is done inside."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] += time.perf_counter() - started
+            self.times[name] += 1
+
+
+@attrs.frozen
+class Verdict:
+    """What became of a case: `right`, `not run`, `refused` with the reason, or `no case`."""
+
+    kind: str
+    reason: str = ""
+
+
+def judge(case: Case, run: Run, clock: Clock, name: str) -> Verdict:
+    """Plans the case and runs it; `name` is what the run's time counts as. Raises WrongError."""
+    with clock.measured("judge"):
+        inputs = [case.inputs(0), case.inputs(1)]
+        expected = _expected(case.model, inputs[1])
+    if not all(np.isfinite(want).all() and np.abs(want).max(initial=0) < MOST for want in expected):
+        return Verdict("no case")
+    try:
+        lowered = plan(case, clock)
+    except (ModelError, LoweringError) as error:
+        return Verdict("refused", f"{type(error).__name__}: {error}")
+    except (
+        PassError,
+        ShiftcError,
+        ValueError,
+        AssertionError,
+        KeyError,
+        IndexError,
+        TypeError,
+        RuntimeError,
+    ) as error:
+        raise WrongError(f"{type(error).__name__}: {error}") from error
+    with clock.measured(name):
+        outputs = run(lowered, case, inputs)
+    if outputs is None:
+        return Verdict("not run")
+    with clock.measured("judge"):
+        problem = _difference(outputs, expected)
+        if problem is not None:
+            other = _difference(outputs, _second_opinion(case.model, inputs[1]))
+            if other is not None:
+                raise WrongError(problem)
+    return Verdict("right")
+
+
+def plan(case: Case, clock: Clock) -> Lowered:
+    """The case's program."""
+    with tempfile.NamedTemporaryFile(suffix=".onnx") as file, clock.measured("import"):
+        file.write(case.model.SerializeToString())
+        file.flush()
+        imported = import_model(Path(file.name))
+    options = PipelineOptions(
+        threads=case.plan.threads,
+        winograd=case.plan.forms,
+        pairing=case.plan.forms,
+        tiling=case.plan.tiling,
+        node_of_var=imported.node_of_var,
+    )
+    target = tvm.target.Target(TARGETS[case.plan.lanes])
+    with patch("tvm_passes.lower.threads_pay", lambda *_: True), clock.measured("plan"):
+        return lower_module(imported.module, target, options)
+
+
+def _expected(model: onnx.ModelProto, inputs: Mapping[str, Array]) -> list[Array]:
+    """By the reference evaluator; by onnxruntime what that cannot evaluate (negative pads, say)."""
+    try:
+        with np.errstate(all="ignore"):
+            return [np.asarray(out) for out in ReferenceEvaluator(model).run(None, dict(inputs))]
+    except Exception:  # whatever numpy raises
+        return _second_opinion(model, inputs)
+
+
+def _second_opinion(model: onnx.ModelProto, inputs: Mapping[str, Array]) -> list[Array]:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = 1
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    return list(session.run(None, dict(inputs)))
+
+
+def _difference(outputs: Sequence[Array], expected: Sequence[Array]) -> str | None:
+    """What differs by more than rounding; None if nothing does."""
+    for number, (got, want) in enumerate(zip(outputs, expected, strict=True)):
+        if got.shape != want.shape:
+            return f"output {number} has shape {got.shape}, not {want.shape}"
+        scale = float(np.abs(want).max(initial=0)) or 1.0
+        error = np.abs(got.astype(np.float64) - want)
+        if not (error <= TOLERANCE * scale).all():
+            wrong = int((~(error <= TOLERANCE * scale)).sum())
+            size = f"by {error.max():.3g} of {scale:.3g}"
+            return f"output {number}: {wrong} of {want.size} elements are off, {size}"
+    return None
