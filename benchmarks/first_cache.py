@@ -107,7 +107,9 @@ class _Moved:
             return invocation
         kernel = with_narrow_rows(invocation.kernel, self.target)
         arguments = self._arguments(kernel, invocation.arguments)
-        return Invocation(kernel.name, kernel.func, tuple(arguments), kernel)
+        return attrs.evolve(
+            invocation, symbol=kernel.name, func=kernel.func, arguments=tuple(arguments), kernel=kernel
+        )
 
     def _arguments(self, kernel: Kernel, addresses: Sequence[Address]) -> Iterator[Address]:
         named = dict(zip(kernel.parameters, addresses, strict=True))

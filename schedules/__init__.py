@@ -8,6 +8,7 @@ from schedules.registry import (
     modelled_cycles,
     pack_weights,
     refusal,
+    unpack_weights,
 )
 from schedules.template import Decisions, Kernel, ScheduleError, Template
 
@@ -25,6 +26,7 @@ __all__ = [
     "modelled_cycles",
     "pack_weights",
     "refusal",
+    "unpack_weights",
 ]
 
 register()

@@ -144,3 +144,12 @@ def pack_paired(weights: Floats, lanes: int) -> Floats:
     packed[:, HEADER : HEADER + grouped] = groups.reshape(rows, -1)
     blocked = packed.reshape(rows // lanes, lanes, HEADER + channels).transpose(0, 2, 1)
     return np.ascontiguousarray(blocked, dtype=np.float32).reshape(-1)
+
+
+def unpack_paired(packed: Floats, channels: int, lanes: int) -> Floats:
+    """What `pack_paired` packed: [blocks * lanes, virtual channels]."""
+    rows = packed.reshape(-1, HEADER + channels, lanes).transpose(0, 2, 1).reshape(-1, HEADER + channels)
+    weights: Floats = rows[:, HEADER:] * rows[:, 1:2]
+    grouped = channels - channels % GROUP
+    weights[:, NEGATED:grouped:GROUP] *= -1
+    return weights

@@ -8,7 +8,7 @@ import tvm
 from numpy.typing import NDArray
 
 from schedules.machine import MachineParameters, machine_of
-from schedules.paired_products import pack_paired
+from schedules.paired_products import pack_paired, unpack_paired
 from schedules.template import Decisions, Kernel, ScheduleError, Template
 from schedules.workload import Depthwise, GroupedWinograd, IndexedConv, PairedConv, Workload
 from schedules.x86 import (
@@ -139,4 +139,18 @@ def pack_weights(kernel: Kernel, weights: NDArray[np.float32]) -> NDArray[np.flo
         return depthwise_plane.pack_weights(kernel.workload, weights)
     if isinstance(kernel.workload, GroupedWinograd):
         return grouped_winograd.pack_weights(kernel.workload, weights)
+    raise ScheduleError(f"kernel {kernel.name} has no weights")
+
+
+def unpack_weights(kernel: Kernel, packed: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The weights that `pack_weights` packed for `kernel`. Raises ScheduleError for one without weights."""
+    workload = kernel.workload
+    if isinstance(workload, IndexedConv):
+        return indexed_conv.unpack_weights(workload, kernel.decisions, packed)
+    if isinstance(workload, PairedConv):
+        return unpack_paired(packed, workload.virtual_channels, workload.lanes)
+    if isinstance(workload, Depthwise):
+        return depthwise_plane.unpack_weights(workload, packed)
+    if isinstance(workload, GroupedWinograd):
+        return grouped_winograd.unpack_weights(workload, packed)
     raise ScheduleError(f"kernel {kernel.name} has no weights")

@@ -28,11 +28,11 @@ from schedules.parallelism import HAND_OVER_CYCLES
 
 from .bands import bands_of
 from .forms import ANY_FORM, Forms
-from .lowering.steps import StageStep, Step, Tensor
+from .lowering.steps import StageStep, Step
 from .lowering.winograd_plan import WinogradPlan
 from .overwrite import overwritten
 from .place import bytes_of, lifespans, wants_a_place
-from .placement import Blocked
+from .placement import Blocked, Tensor
 from .row_tiles import Ring, RowTiles, row_tiles
 from .stage_cost import phases, work_cycles
 

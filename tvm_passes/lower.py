@@ -58,6 +58,7 @@ from .lowering.steps import (
     UnpackStep,
 )
 from .lowering.threads import help_pays, threads_pay
+from .lowering.touched import Touched
 from .lowering.winograd import lower_winograd
 from .lowering.winograd_plan import WinogradPlan
 from .node import origin
@@ -85,6 +86,7 @@ class Lowered:
     threads:         how many share the steps.
     while_awake:     only where runs follow each other: the program is too small to wake threads for it.
     chain_gain:      how many times as fast its chains are modelled to make it.
+    zero_bytes:      at the start of the arena, that nobody writes.
     refused_records: tuning records that no longer fit their workload, with the reason.
     """
 
@@ -97,6 +99,7 @@ class Lowered:
     outputs: tuple[TensorType, ...]
     threads: int
     chain_gain: float
+    zero_bytes: int
     refused_records: tuple[str, ...] = ()
     while_awake: bool = False
 
@@ -194,6 +197,7 @@ def _lower_for(
         outputs,
         threads,
         planned.chain_gain,
+        planned.arena.zeros,
         tuple(context.refused),
     )
 
@@ -300,4 +304,6 @@ def _generic(context: LoweringContext, step: GenericStep, node_of_var: Mapping[s
         symbol, "generic", False, 0, sum(t.bytes for t in tensors), _of_model(step.name, node_of_var)
     )
     addresses = tuple(address_of(context, t) for t in tensors)
-    return KernelCall((side_by_side([Invocation(symbol, func, addresses)]),), record)
+    reads = {f"input{i}": (tensor,) for i, tensor in enumerate(step.inputs)}
+    invocation = Invocation(symbol, func, addresses, Touched(reads, step.outputs), operator=step.func)
+    return KernelCall((side_by_side([invocation]),), record)

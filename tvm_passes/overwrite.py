@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from .lowering.operands import Operand
-from .lowering.steps import StageStep, Step, Tensor
-from .placement import Blocked
+from .lowering.steps import StageStep, Step
+from .placement import Blocked, Tensor
 
 
 def overwritten(steps: Sequence[Step], spans: Mapping[Tensor, tuple[int, int]]) -> dict[Blocked, Blocked]:

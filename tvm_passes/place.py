@@ -13,9 +13,9 @@ import attrs
 
 from .arena import Lifetime, allocate, most_alive_at_once
 from .halo_zeros import lost_halos
-from .lowering.steps import Step, Tensor
+from .lowering.steps import Step
 from .overwrite import overwritten
-from .placement import Address, Blocked, BlockedMemory, Plain, RollingMemory
+from .placement import Address, Blocked, BlockedMemory, Plain, RollingMemory, Tensor
 
 ZERO_BYTES = 64
 """The arena starts with at least a cache line of zeros: what gathers read where a map reads nothing."""
@@ -32,12 +32,14 @@ class Arena:
     bytes:       its size.
     lower_bound: the largest sum of bytes of tensors that are alive at one step, halos, unused lanes and
                  alignment left out: what no placement can go below.
+    zeros:       bytes at its start that nobody writes.
     cleared:     by step, the tensors whose halos it zeroes while it writes them.
     overwritten: by result, the operand that it is written over; the two count as one tensor.
     """
 
     bytes: int
     lower_bound: int
+    zeros: int = 0
     cleared: Mapping[Step, Sequence[Blocked]] = attrs.field(factory=dict)
     overwritten: Mapping[Blocked, Blocked] = attrs.field(factory=dict)
 
@@ -57,7 +59,7 @@ def place(steps: Sequence[Step], memories: Iterable[BlockedMemory]) -> Arena:
             else:
                 tensor.address = Address("arena", start + offset)
     cleared = lost_halos(steps, {tensor: first for tensor, (first, _) in spans.items()}, start + size)
-    return Arena(start + size, _lower_bound(shared), cleared, over)
+    return Arena(start + size, _lower_bound(shared), start, cleared, over)
 
 
 def lifespans(steps: Sequence[Step]) -> dict[Tensor, tuple[int, int]]:

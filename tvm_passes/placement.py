@@ -39,6 +39,7 @@ class Blocked:
     halo:      how far outside its planes it is read.
     base:      element offset of its first plane from `address`.
     address:   of the arena, or of the input that the tensor is.
+    root:      the tensor of a ring that this one is in the course of a tile.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Blocked:
     halo: Halo = attrs.field(factory=Halo)
     base: int | None = None
     address: Address = Address("arena")
+    root: Blocked | None = None
 
     @classmethod
     def of_caller(cls, tensor: Plain) -> Blocked:
@@ -126,10 +128,14 @@ class CallersMemory(BlockedMemory):
 
 @attrs.define(eq=False)
 class RollingMemory(BlockedMemory):
-    """Of tensors that are alive a few rows at a time: see `Rolling`."""
+    """Of tensors that are alive a few rows at a time: see `Rolling`.
+
+    image: the one whose rows these are.
+    """
 
     kept: int = attrs.field(kw_only=True)
     first: int = attrs.field(default=0, kw_only=True)
+    image: int = attrs.field(default=0, kw_only=True)
 
     @property
     def geometry(self) -> Geometry:
@@ -154,6 +160,10 @@ class Plain:
     @property
     def bytes(self) -> int:
         return int(np.prod(self.shape, dtype=np.int64)) * np.dtype(self.dtype).itemsize
+
+
+Tensor = Blocked | Plain
+"""What steps read and write."""
 
 
 def natural_positions(channels: int, lanes: int) -> tuple[Array, int]:

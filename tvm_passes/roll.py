@@ -52,14 +52,14 @@ def _memory(ring: Ring) -> RollingMemory:
     return RollingMemory(first.extent, halo, first.memory.needs_zeros, kept=ring.kept)
 
 
-def at_tile(tiles: RowTiles, tile: int) -> Moved:
-    """Every tensor of a ring as it lies in the course of a tile."""
+def at_tile(tiles: RowTiles, tile: int, image: int = 0) -> Moved:
+    """Every tensor of a ring as it lies in the course of a tile, with rows of that image."""
     moved: dict[Blocked, Blocked] = {}
     for ring in tiles.rings:
         memory = ring.tensors[0].memory
         assert isinstance(memory, RollingMemory)
-        here = attrs.evolve(memory, first=ring.firsts[tile])
-        moved |= {tensor: attrs.evolve(tensor, memory=here) for tensor in ring.tensors}
+        here = attrs.evolve(memory, first=ring.firsts[tile], image=image)
+        moved |= {tensor: attrs.evolve(tensor, memory=here, root=tensor) for tensor in ring.tensors}
     return moved
 
 

@@ -57,6 +57,13 @@ def pack_weights(workload: Depthwise, weights: NDArray[np.float32]) -> NDArray[n
     return np.ascontiguousarray(blocked, dtype=np.float32).ravel()
 
 
+def unpack_weights(workload: Depthwise, packed: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What `pack_weights` packed: [blocks * lanes, taps]."""
+    taps = len(workload.taps)
+    by_block = packed.reshape(workload.blocks, taps, workload.lanes)
+    return np.asarray(by_block.transpose(0, 2, 1).reshape(-1, taps))
+
+
 def tile_of(workload: Depthwise, decisions: Decisions, machine: MachineParameters) -> DepthwiseTile:
     """The tile decided on, no larger than the plane.
 

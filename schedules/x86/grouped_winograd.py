@@ -57,6 +57,13 @@ def pack_weights(workload: GroupedWinograd, weights: NDArray[np.float32]) -> NDA
     return np.ascontiguousarray(weights.reshape(shape).transpose(1, 0, 3, 2), dtype=np.float32).ravel()
 
 
+def unpack_weights(workload: GroupedWinograd, packed: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What `pack_weights` packed: [points * blocks * lanes, virtual channels]."""
+    vectors, channels = workload.clusters * workload.vectors, workload.virtual_channels
+    shape = (vectors, workload.points, channels, workload.width)
+    return np.asarray(packed.reshape(shape).transpose(1, 0, 3, 2).reshape(-1, channels))
+
+
 def _emit_strips(
     workload: GroupedWinograd,
     unroll: int,

@@ -66,6 +66,20 @@ def pack_weights(
     return np.ascontiguousarray(np.concatenate(runs), dtype=np.float32)
 
 
+def unpack_weights(
+    workload: IndexedConv, decisions: Decisions, packed: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """What `pack_weights` packed: [blocks * lanes, virtual channels]."""
+    channels, lanes = workload.virtual_channels, workload.lanes
+    runs, position = [], 0
+    for _, count, tile in tiles(workload.blocks, decisions["block_tile"]):
+        size = count * channels * lanes
+        run = packed[position : position + size].reshape(count // tile, channels, tile, lanes)
+        runs.append(run.transpose(0, 2, 3, 1).reshape(-1, channels))
+        position += size
+    return np.concatenate(runs)
+
+
 def _schedule_region(
     schedule: Schedule, region: Region, decisions: Decisions, rounds: int, tasks: int, near: bool
 ) -> Sweep:

@@ -35,8 +35,8 @@ def lower_chain(
 
 
 def _phases(context: LoweringContext, tiles: RowTiles, lower_stage: LowerStage) -> Iterator[Phase]:
-    lies = [at_tile(tiles, tile) for tile in range(tiles.tiles)]
     for image in tiles.images:
+        lies = [at_tile(tiles, tile, image) for tile in range(tiles.tiles)]
         for tile in range(tiles.tiles):
             yield from _carried(context, tiles, lies, tile)
             for stage, cuts in zip(tiles.stages, tiles.cuts, strict=True):

@@ -161,4 +161,4 @@ def call_stage(
     epilogue, order = step.stage.epilogue, step.pixels
     arguments |= output_arguments(context, step.output, order)
     arguments |= epilogue_arguments(context, epilogue, step.operands, step.output, order)
-    return context.call(kernel, arguments, record)
+    return context.call(kernel, arguments, step.touched, record)

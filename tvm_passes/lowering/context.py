@@ -21,6 +21,7 @@ from ..compiled import KernelRecord
 from ..constant_pool import ConstantPool
 from ..forms import ANY_FORM, Forms
 from ..placement import Address
+from .touched import Touched
 
 ARENA = Address("arena")
 
@@ -58,13 +59,17 @@ def compiling(*nodes: str) -> Iterator[None]:
 class Invocation:
     """A function and the addresses it is called with.
 
-    kernel: what the function is, unless it came without a template.
+    touched:  the tensors behind these addresses.
+    kernel:   what the function is, unless it came without a template.
+    operator: what it was scheduled from, if so.
     """
 
     symbol: str
     func: tirx.PrimFunc
     arguments: tuple[Address, ...]
+    touched: Touched
     kernel: Kernel | None = None
+    operator: tirx.PrimFunc | None = None
 
     @property
     def tasks(self) -> int:
@@ -157,13 +162,16 @@ class LoweringContext:
         """Store an array as it is; its address."""
         return Address("constants", self.pool.add(values))
 
-    def call(self, kernel: Kernel, arguments: Mapping[str, Address], record: KernelRecord) -> KernelCall:
+    def call(
+        self, kernel: Kernel, arguments: Mapping[str, Address], touched: Touched, record: KernelRecord
+    ) -> KernelCall:
         """A step that invokes one kernel, with arguments by name."""
-        return KernelCall((side_by_side([self.invoke(kernel, arguments)]),), record)
+        return KernelCall((side_by_side([self.invoke(kernel, arguments, touched)]),), record)
 
-    def invoke(self, kernel: Kernel, arguments: Mapping[str, Address]) -> Invocation:
-        """A kernel with arguments by name."""
+    def invoke(self, kernel: Kernel, arguments: Mapping[str, Address], touched: Touched) -> Invocation:
+        """A kernel with arguments by name, and what it touches."""
         missing = [name for name in kernel.parameters if name not in arguments]
         if missing:
             raise LoweringError(f"{kernel.name}: no argument for {', '.join(missing)}")
-        return Invocation(kernel.name, kernel.func, tuple(arguments[n] for n in kernel.parameters), kernel)
+        addresses = tuple(arguments[name] for name in kernel.parameters)
+        return Invocation(kernel.name, kernel.func, addresses, touched, kernel)

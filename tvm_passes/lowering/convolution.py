@@ -105,7 +105,7 @@ def _invocation(
         # The last: while these are used, what follows them is fetched, and that is the next step's.
         "k": context.constant(schedules.pack_weights(kernel, part.weights())),
     }
-    return context.invoke(kernel, arguments)
+    return context.invoke(kernel, arguments, step.touched)
 
 
 def _stored(context: LoweringContext, table: Array) -> Address:

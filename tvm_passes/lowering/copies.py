@@ -17,6 +17,7 @@ from ..placement import ZERO_BASE, Address, Blocked, Plain
 from .context import ARENA, Invocation, KernelCall, LoweringContext, side_by_side
 from .operands import lane_bases
 from .steps import FillStep, GatherStep, PackStep, RepackStep, UnpackStep
+from .touched import Touched, touched
 
 ITEM = 4
 """Bytes of the only element type that is copied so far, float32."""
@@ -35,13 +36,13 @@ def lower_pack(context: LoweringContext, step: PackStep, record: KernelRecord) -
         targets = geometry.offset(np.arange(n)[:, None], np.arange(rows)[None, :], 0).reshape(-1)
         workload = Elementwise(blocks=channels, lanes=columns, pixels=n * rows)
         tables = {"xb": bases, "xp": starts, "yo": output.channel_base(output.positions), "yp": targets}
-        return _copy(context, workload, source, ARENA, tables, record)
+        return _copy(context, workload, source, ARENA, tables, touched(output, {"x": [step.source]}), record)
     lanes = np.zeros(output.blocks * output.extent.lanes, np.int64)
     lanes[output.positions] = bases
     workload = Elementwise(output.blocks, output.extent.lanes, n * plane, access="lane")
     starts = (batch[:, None] + np.arange(plane)[None, :]).reshape(-1)
     tables = {"xl": lanes, "xp": starts, "yo": _blocks(output), "yp": geometry.pixels()}
-    return _copy(context, workload, source, ARENA, tables, record)
+    return _copy(context, workload, source, ARENA, tables, touched(output, {"x": [step.source]}), record)
 
 
 def lower_unpack(context: LoweringContext, step: UnpackStep, record: KernelRecord) -> KernelCall:
@@ -56,7 +57,8 @@ def lower_unpack(context: LoweringContext, step: UnpackStep, record: KernelRecor
         "yp": targets,
     }
     workload = Elementwise(blocks=channels, lanes=1, pixels=n * plane)
-    return _copy(context, workload, ARENA, address_of(context, step.output), tables, record)
+    read = touched(step.output, {"x": step.view.tensors})
+    return _copy(context, workload, ARENA, address_of(context, step.output), tables, read, record)
 
 
 def lower_repack(context: LoweringContext, step: RepackStep, record: KernelRecord) -> KernelCall:
@@ -72,7 +74,7 @@ def lower_repack(context: LoweringContext, step: RepackStep, record: KernelRecor
         "yo": _blocks(output),
         "yp": output.geometry.pixels(),
     }
-    return _copy(context, workload, ARENA, ARENA, tables, record)
+    return _copy(context, workload, ARENA, ARENA, tables, touched(output, {"x": step.view.tensors}), record)
 
 
 def lower_fill(context: LoweringContext, step: FillStep, record: KernelRecord) -> KernelCall | None:
@@ -95,7 +97,8 @@ def lower_fill(context: LoweringContext, step: FillStep, record: KernelRecord) -
     blocks = _blocks(step.tensor)
     workload = Elementwise(len(blocks), extent.lanes, len(reads))
     tables = {"xb": blocks, "xp": reads, "yo": blocks, "yp": writes}
-    return _copy(context, workload, ARENA, ARENA, tables, record)
+    filled = touched(step.tensor, {"x": [step.tensor]}, "halo")
+    return _copy(context, workload, ARENA, ARENA, tables, filled, record)
 
 
 def lower_clear(context: LoweringContext, tensor: Blocked) -> Invocation:
@@ -111,7 +114,7 @@ def lower_carry(context: LoweringContext, before: Blocked, after: Blocked, rows:
     pixels = _row_pixels(before, rows)
     tables = {"xb": _blocks(before), "xp": pixels, "yo": _blocks(after), "yp": _row_pixels(after, rows)}
     workload = Elementwise(after.blocks, after.extent.lanes, len(pixels))
-    return _copied(context, workload, ARENA, ARENA, tables)
+    return _copied(context, workload, ARENA, ARENA, tables, touched(after, {"x": [before]}, "rows"))
 
 
 def lower_zero_rows(context: LoweringContext, tensor: Blocked, rows: range) -> Invocation:
@@ -133,7 +136,8 @@ def lower_gather(context: LoweringContext, step: GatherStep, record: KernelRecor
     elements = np.where(reads == 0, 0, reads - 1)
     workload = Elementwise(blocks=1, lanes=1, pixels=len(elements))
     tables = {"xb": np.zeros(1), "xp": elements, "yo": np.zeros(1), "yp": np.arange(len(elements))}
-    return _copy(context, workload, base, address_of(context, step.output), tables, record)
+    moved = touched(step.output, {"x": step.sources})
+    return _copy(context, workload, base, address_of(context, step.output), tables, moved, record)
 
 
 def address_of(context: LoweringContext, tensor: Plain) -> Address:
@@ -161,7 +165,7 @@ def _zeros(context: LoweringContext, tensor: Blocked, pixels: Array) -> Invocati
         "yp": pixels,
     }
     workload = Elementwise(tensor.blocks, tensor.extent.lanes, len(pixels))
-    return _copied(context, workload, ARENA, ARENA, tables)
+    return _copied(context, workload, ARENA, ARENA, tables, touched(tensor, {}, "halo"))
 
 
 def _blocks(tensor: Blocked) -> Array:
@@ -174,9 +178,10 @@ def _copy(
     source: Address,
     target: Address,
     tables: dict[str, Array],
+    touched: Touched,
     record: KernelRecord,
 ) -> KernelCall:
-    return KernelCall((side_by_side([_copied(context, workload, source, target, tables)]),), record)
+    return KernelCall((side_by_side([_copied(context, workload, source, target, tables, touched)]),), record)
 
 
 def _copied(
@@ -185,6 +190,7 @@ def _copied(
     source: Address,
     target: Address,
     tables: dict[str, Array],
+    touched: Touched,
 ) -> Invocation:
     arguments = {"x": source, "y": target, **{name: context.table(table) for name, table in tables.items()}}
-    return context.invoke(context.kernel(workload), arguments)
+    return context.invoke(context.kernel(workload), arguments, touched)

@@ -185,7 +185,7 @@ def lower_grouped_winograd(
         **output_arguments(context, output, order),
         **epilogue_arguments(context, stage.epilogue, step.operands, output, order),
     }
-    return context.call(kernel, arguments, record)
+    return context.call(kernel, arguments, step.touched, record)
 
 
 def _lanes_of_clusters(plan: GroupedWinogradPlan, stage: Stage) -> Array:

@@ -11,18 +11,15 @@ from tvm import tirx
 from ..array import Array
 from ..channel_view import BlockView, ChannelView
 from ..index_map import IndexMap
-from ..placement import Blocked, Plain
+from ..placement import Blocked, Plain, Tensor
 from ..stage import Stage
 from .operands import Operand
+from .touched import Touched, touched
 
 if TYPE_CHECKING:
     from ..row_tiles import RowTiles
     from .grouped_winograd import GroupedWinogradPlan
     from .winograd_plan import WinogradPlan
-
-
-Tensor = Blocked | Plain
-"""What steps read and write; every step names all of its `tensors`."""
 
 
 @attrs.frozen
@@ -82,6 +79,16 @@ class StageStep:
     def row_step(self) -> int:
         """Rows that are computed together."""
         return 1 if self.winograd is None else self.winograd.form.outputs
+
+    @property
+    def second_tensors(self) -> dict[str, tuple[Blocked, ...]]:
+        """Those of the epilogue, by the kernel's argument that is an address of them."""
+        return {f"e{i}": o.view.tensors for i, o in enumerate(self.operands) if o is not None}
+
+    @property
+    def touched(self) -> Touched:
+        """By a kernel that computes all of it."""
+        return touched(self.output, {"x": self.view.tensors, **self.second_tensors})
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:

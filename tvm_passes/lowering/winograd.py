@@ -27,6 +27,7 @@ from ..placement import Address
 from .context import ARENA, KernelCall, LoweringContext, Phase, side_by_side
 from .operands import epilogue_arguments, epilogue_of, output_arguments, spread_rows
 from .steps import StageStep
+from .touched import touched
 from .winograd_plan import WinogradPlan, further
 
 _Products = tuple[Kernel, list[dict[str, Address]]]
@@ -113,13 +114,22 @@ def _phases(
                 "x": further(patched, point * len(plan.blocks.blocks) * plane),
                 "y": further(multiplied, point * output.blocks * plane),
             },
+            touched(plan.products, {"x": [plan.patches]}),
         )
         for point, of_point in enumerate(constants)
     )
     for start in range(0, len(origins), chunk):
         per_pixel = {name: start * pixels for name in target if name == "yp" or name.endswith("_rp")}
-        transformed = context.invoke(to_patches, {**_from(source, {"xp": start}), "y": patched})
-        finished = context.invoke(to_outputs, {**_from(target, per_pixel), "x": multiplied})
+        transformed = context.invoke(
+            to_patches,
+            {**_from(source, {"xp": start}), "y": patched},
+            touched(plan.patches, {"x": step.view.tensors}),
+        )
+        finished = context.invoke(
+            to_outputs,
+            {**_from(target, per_pixel), "x": multiplied},
+            touched(output, {"x": [plan.products], **step.second_tensors}),
+        )
         yield from (side_by_side([transformed]), multiplications, side_by_side([finished]))
 
 

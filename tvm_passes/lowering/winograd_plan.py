@@ -68,8 +68,9 @@ class WinogradPlan:
     def of_part(self, part: int) -> WinogradPlan:
         """For the task that has this part, with its scratch."""
         scratch = (
-            attrs.evolve(s, address=further(s.address or ARENA, part * (s.shape[0] // self.parts)))
+            Plain(s.name, (size,), s.dtype, further(s.address or ARENA, part * size))
             for s in self.scratch
+            for size in [s.shape[0] // self.parts]
         )
         return WinogradPlan(self.form, self.chunk, 1, self.blocks, *scratch)
 

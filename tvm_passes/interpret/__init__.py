@@ -1,0 +1,6 @@
+"""Planned programs, executed in numpy and checked on the way: see `run`."""
+
+from .errors import InterpretationError, ProgramError
+from .run import run_program
+
+__all__ = ["InterpretationError", "ProgramError", "run_program"]
