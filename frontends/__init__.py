@@ -2,8 +2,8 @@
 
 from frontends.errors import ModelError
 from frontends.import_onnx import ImportedModel, import_loaded, import_model
+from frontends.input_shapes import Pins, parse_input_shapes
 from frontends.load import ImportOptions, load_model
-from frontends.shapes import parse_input_shapes
 from frontends.shift_operator import parse_operator_name
 from frontends.signature import Signature, TensorSpec
 
@@ -11,6 +11,7 @@ __all__ = [
     "ImportOptions",
     "ImportedModel",
     "ModelError",
+    "Pins",
     "Signature",
     "TensorSpec",
     "import_loaded",

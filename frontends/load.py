@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 
@@ -10,8 +9,10 @@ import attrs
 import onnx
 from onnx import version_converter
 
+from frontends.check import check
 from frontends.errors import InvalidModelError, OpsetConversionError, UnsupportedTypeError
 from frontends.functions import inline_functions
+from frontends.input_shapes import Pins
 from frontends.model_file import read_model, standard_opset
 from frontends.names import name_nodes, names_by_value, restore_names
 from frontends.operators import require_known_operators
@@ -30,11 +31,11 @@ OLDEST_OPSET = 13
 class ImportOptions:
     """How to read a model.
 
-    input_shapes:    fixed shapes by input name, needed where the model declares symbolic dimensions.
+    input_shapes:    shapes by input name, sizes by the names of dimensions, where the model declares symbols.
     shift_operators: (domain, operator) names read as the shift operator, see `frontends.shift_operator`.
     """
 
-    input_shapes: Mapping[str, tuple[int, ...]] = attrs.field(factory=dict)
+    input_shapes: Pins = attrs.field(factory=dict)
     shift_operators: tuple[OperatorName, ...] = DEFAULT_OPERATORS
 
 
@@ -69,14 +70,8 @@ def load_model(path: str | PathLike[str], options: ImportOptions = DEFAULT_OPTIO
 
 
 def _check(model: onnx.ModelProto, file: str) -> None:
-    checked = onnx.ModelProto()
-    checked.CopyFrom(model)
-    for value in [*checked.graph.input, *checked.graph.output]:
-        # Exporters leave out the shape after a custom operator; the checker wants one, any one.
-        if value.type.HasField("tensor_type") and not value.type.tensor_type.HasField("shape"):
-            value.type.tensor_type.shape.SetInParent()
     try:
-        onnx.checker.check_model(checked)
+        check(model)
     except onnx.checker.ValidationError as error:
         raise InvalidModelError(f"invalid ONNX model: {error}", file=file) from error
 

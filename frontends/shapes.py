@@ -1,66 +1,41 @@
-"""Input shapes: read what the user wrote, and pin a model's symbolic dimensions to it."""
+"""The shapes of a model: symbolic dimensions are pinned, those of intermediate values inferred."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import cast
 
 import onnx
 
 from frontends.errors import DynamicShapeError, InputShapeError, ShapeInferenceError
+from frontends.input_shapes import Pins, Shape, written
 from frontends.signature import dtype_name
 
-_ENTRY = re.compile(r"\s*(?P<name>\S+?)\s*:\s*\[(?P<dims>[^\[\]]*)\]\s*(?:,(?!\s*$)|(?=\s)|$)\s*")
 
-Shape = tuple[int, ...]
-
-
-def parse_input_shapes(text: str) -> dict[str, Shape]:
-    """`"x:[1,3,224,224] y:[1,8]"` → `{"x": (1, 3, 224, 224), "y": (1, 8)}`; `[]` is a scalar.
-
-    Entries are separated by blanks or commas. Raises InputShapeError.
-    """
-    shapes: dict[str, Shape] = {}
-    position = 0
-    while position < len(text):
-        entry = _ENTRY.match(text, position)
-        if entry is None:
-            raise InputShapeError(
-                f"cannot read input shapes at '{text[position:]}': write NAME:[1,3,224,224], one per input"
-            )
-        name = entry["name"]
-        if name in shapes:
-            raise InputShapeError(f"input shapes name '{name}' twice")
-        shapes[name] = _parse_dimensions(name, entry["dims"])
-        position = entry.end()
-    if not shapes:
-        raise InputShapeError("input shapes are empty: write NAME:[1,3,224,224], one per input")
-    return shapes
-
-
-def _parse_dimensions(name: str, text: str) -> Shape:
-    dims = [dim.strip() for dim in text.split(",")] if text.strip() else []
-    if not all(dim.isdecimal() and int(dim) > 0 for dim in dims):
-        raise InputShapeError(f"the shape [{text}] given for input '{name}' is no list of positive numbers")
-    return tuple(int(dim) for dim in dims)
-
-
-def pin_shapes(model: onnx.ModelProto, shapes: Mapping[str, Shape], file: str = "") -> None:
+def pin_shapes(model: onnx.ModelProto, pins: Pins, file: str = "") -> None:
     """Fix every input's shape, in place.
 
-    A symbol pinned through one input is pinned in every input that uses it. Shapes recorded for
-    intermediate values and outputs are dropped where they are symbolic, to be inferred again.
+    A symbol pinned by its name or through one input is pinned in every input that uses it. Shapes recorded
+    for intermediate values and outputs are dropped where they are symbolic, to be inferred again.
 
-    Raises InputShapeError (unknown input, other rank, contradiction) or DynamicShapeError (an input
-    is still symbolic).
+    Raises InputShapeError (unknown input or dimension, other rank, contradiction) or DynamicShapeError (an
+    input is still symbolic).
     """
     inputs = {value.name: value for value in model.graph.input}
-    symbols: dict[str, int] = {}
-    for name, shape in shapes.items():
+    known = {dim.dim_param for value in inputs.values() for dim in value.type.tensor_type.shape.dim} - {""}
+    symbols = {name: size for name, size in pins.items() if isinstance(size, int)}
+    for name in symbols:
+        if name not in known:
+            raise InputShapeError(
+                f"no input has a dimension '{name}' (dimensions: {_listed(sorted(known))})", file=file
+            )
+    for name, shape in pins.items():
+        if isinstance(shape, int):
+            continue
         if name not in inputs:
-            known = ", ".join(f"'{known}'" for known in inputs) or "none"
-            raise InputShapeError(f"the model has no input '{name}' (its inputs: {known})", file=file)
+            raise InputShapeError(
+                f"the model has no input '{name}' (its inputs: {_listed(inputs)})", file=file
+            )
         _pin_input(inputs[name], shape, symbols, file)
     for value in model.graph.input:
         for dim in value.type.tensor_type.shape.dim:
@@ -68,6 +43,10 @@ def pin_shapes(model: onnx.ModelProto, shapes: Mapping[str, Shape], file: str = 
                 dim.dim_value = symbols[dim.dim_param]
     _require_static_inputs(model, file)
     _forget_symbolic_shapes(model.graph)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names) or "none"
 
 
 def _pin_input(value: onnx.ValueInfoProto, shape: Shape, symbols: dict[str, int], file: str) -> None:
@@ -112,9 +91,9 @@ def _require_static_inputs(model: onnx.ModelProto, file: str) -> None:
     if not dynamic:
         return
     described = ", ".join(f"'{value.name}' is {describe_shape(value)}" for value in dynamic)
-    example = " ".join(f"{value.name}:{_example_shape(value)}" for value in dynamic)
+    example = written({value.name: _example_shape(value) for value in dynamic})
     raise DynamicShapeError(
-        f'input shapes are not fixed: {described}; pin them, for example --input-shapes "{example}"',
+        f"input shapes are not fixed: {described}; pin them, for example --input-shapes {example}",
         file=file,
     )
 
@@ -141,15 +120,15 @@ def _describe_dimension(dim: onnx.TensorShapeProto.Dimension) -> str:
     return dim.dim_param or "?" if _is_open(dim) else str(dim.dim_value)
 
 
-def _example_shape(value: onnx.ValueInfoProto) -> str:
+def _example_shape(value: onnx.ValueInfoProto) -> Shape:
     tensor = value.type.tensor_type
     if not tensor.HasField("shape"):
-        return "[1,3,224,224]"
-    sizes = (
-        _example_size(axis, len(tensor.shape.dim)) if _is_open(dim) else dim.dim_value
+        return (1, 3, 224, 224)
+    rank = len(tensor.shape.dim)
+    return tuple(
+        _example_size(axis, rank) if _is_open(dim) else int(dim.dim_value)
         for axis, dim in enumerate(tensor.shape.dim)
     )
-    return f"[{','.join(map(str, sizes))}]"
 
 
 def _example_size(axis: int, rank: int) -> int:

@@ -24,7 +24,7 @@ class ModelOptions:
 
     model:           path of the ONNX file.
     target:          `host`, TVM's JSON, or `llvm -mcpu=…`.
-    input_shapes:    shape of every input that the model leaves dynamic.
+    input_shapes:    shapes of inputs that the model leaves dynamic, and sizes of dimensions, by name.
     threads:         threads the program is scheduled for.
     shift_operators: further (domain, operator) names that are read as the shift operator.
     tuning_records:  folder of the records that kernels follow; None for the analytic defaults alone.
@@ -32,7 +32,7 @@ class ModelOptions:
 
     model: Path
     target: str = "host"
-    input_shapes: Mapping[str, tuple[int, ...]] = attrs.field(factory=dict)
+    input_shapes: Mapping[str, tuple[int, ...] | int] = attrs.field(factory=dict)
     threads: int = attrs.field(default=1, validator=_at_least_one)
     shift_operators: tuple[tuple[str, str], ...] = ()
     tuning_records: Path | None = SHIPPED_RECORDS

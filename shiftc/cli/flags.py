@@ -135,7 +135,7 @@ def model_flags(verb: Verb) -> Verb:
         click.option(
             "--input-shapes",
             metavar="SHAPES",
-            help="Shapes of dynamic inputs: 'x:[1,3,224,224] y:[1,8]'.",
+            help="Shapes of dynamic inputs, sizes of dimensions, or JSON: 'x:[1,3,224,224] N=8'.",
         ),
         click.option(
             "--shift-operator",
@@ -173,7 +173,7 @@ def model_options(
     """Options from the values of `model_flags` and `records_flags`. Raises frontends' InputShapeError."""
     if tuning_records is not None and no_tuning_records:
         raise click.UsageError("--tuning-records and --no-tuning-records exclude each other")
-    from frontends.shapes import parse_input_shapes  # imports onnx
+    from frontends.input_shapes import parse_input_shapes
 
     return ModelOptions(
         model=model,
