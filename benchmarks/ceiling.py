@@ -36,7 +36,7 @@ from benchmarks.markdown import DISTURBED_LEGEND, document, named, percent, row,
 from benchmarks.results_file import Measurement, ResultsFile, now
 from benchmarks.variants import distinct, first_alike
 from schedules.eviction import eviction_of
-from shiftc.artifact import write_artifact
+from shiftc.artifact_writer import write_artifact
 from shiftc.bench.compare import PAUSE_SECONDS
 from shiftc.bench.lookout import lookout
 from shiftc.bench.machine import this_machine
@@ -121,8 +121,7 @@ def _write_in_first_cache(path: Path, model: ModelOptions, off: Program) -> None
 
 def _write(path: Path, program: Program, library: ObjectCode, constants: Array) -> None:
     link = linker_for(program.manifest.machine)
-    export = partial(library.export_library, fcompile=link)
-    write_artifact(path, program.manifest, constants, export)
+    write_artifact(path, program.manifest, constants, link.exporting(library))
 
 
 # --- measuring ------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
@@ -20,6 +21,7 @@ from shiftc.bench.machine import this_machine
 from shiftc.bench.pinning import on_one_core
 from shiftc.bench.turns import Measured, Runnable, time_in_turns
 from shiftc.driver import compile_model, write_zoo
+from shiftc.manifest import CONSTANTS, LIBRARY
 from shiftc.options import SHIPPED_RECORDS, CompileOptions, ModelOptions, PassOptions, ZooOptions
 from shiftc.runtime import Session, load
 from shiftc.tensors import made_up
@@ -95,15 +97,19 @@ def runnable(session: Session) -> Runnable:
 
 
 def first_alike(artifacts: Mapping[str, Path]) -> dict[str, str]:
-    """By name, the first artifact with the same code and constants.
+    """By name, the first artifact with the same code and constants, whatever their manifests say.
 
     Two measurements of one program differ by what disturbs the machine, and by nothing else.
     """
-    first: dict[tuple[tuple[str, str], ...], str] = {}
-    return {
-        name: first.setdefault(tuple(sorted(read_manifest(path).files.items())), name)
-        for name, path in artifacts.items()
-    }
+    first: dict[tuple[str, str], str] = {}
+    return {name: first.setdefault(_program(path), name) for name, path in artifacts.items()}
+
+
+def _program(path: Path) -> tuple[str, str]:
+    """Digests of an artifact's constants and of its library but for the build ID."""
+    manifest = read_manifest(path)
+    code = (path / LIBRARY).read_bytes().replace(bytes.fromhex(manifest.identity), b"")
+    return manifest.files[CONSTANTS].sha256, hashlib.sha256(code).hexdigest()
 
 
 def distinct(artifacts: Mapping[str, Path]) -> dict[str, Path]:

@@ -1,38 +1,81 @@
 """The artifact: a directory with `model.so`, `constants.bin` and `manifest.json`.
 
-Written beside its destination and renamed into place, so that there is either the whole artifact or
-none, and an older one survives a failure. Reading verifies every byte before anything is executed.
-Imports no compiler: the runtime reads artifacts through this module.
+Read so that nothing is executed that was not verified, and so that what is read is of one compilation, though
+another may publish its own at the same path meanwhile: the directory is opened once, all files through it,
+and what is verified are the bytes that are then used.
+Imports no compiler: the runtime reads artifacts through this module; `shiftc.artifact_writer` writes them.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
-import shutil
-import tempfile
-from collections.abc import Callable
+import stat
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from io import BufferedReader
 from pathlib import Path
 
 import attrs
-import numpy as np
-import numpy.typing as npt
 
-from shiftc.atomic_file import current_umask
+from shiftc.build_id import build_id
 from shiftc.cpu_features import missing_features
 from shiftc.errors import (
     ArtifactCorruptedError,
     ArtifactNotFoundError,
     ArtifactTargetError,
     ArtifactVersionError,
-    OutputError,
 )
-from shiftc.manifest import Manifest, UnknownFormatError
+from shiftc.manifest import CONSTANTS, LIBRARY, MOST_CHARACTERS, FileEntry, Manifest, UnknownFormatError
+from shiftc.unfinished import is_being_written
 
-LIBRARY = "model.so"
-CONSTANTS = "constants.bin"
 MANIFEST = "manifest.json"
+FILES = (MANIFEST, CONSTANTS, LIBRARY)
+
+_TRIES = 1000
+"""How often the artifact may be replaced while it is opened."""
+_PATIENCE = 0.25
+"""Seconds in which a compilation that has taken the older artifact away puts its own in place."""
+
+
+@attrs.frozen
+class OpenArtifact:
+    """An artifact whose manifest was read, and whose library has that manifest's identity."""
+
+    path: Path
+    manifest: Manifest
+    _files: Mapping[str, BufferedReader]
+
+    def read_library(self) -> bytes:
+        """The library, verified. Raises ArtifactCorruptedError."""
+        self._check_size(LIBRARY)
+        with _reading(self.path / LIBRARY):
+            content = self._files[LIBRARY].read()
+        self._verify(LIBRARY, content)
+        return content
+
+    def read_constants(self, memory: memoryview) -> None:
+        """Fills memory of `files[CONSTANTS].size` with the constants, verified.
+
+        Raises ArtifactCorruptedError.
+        """
+        self._check_size(CONSTANTS)
+        with _reading(self.path / CONSTANTS):
+            self._files[CONSTANTS].readinto(memory)
+        self._verify(CONSTANTS, memory)
+
+    def _check_size(self, name: str) -> None:
+        if os.fstat(self._files[name].fileno()).st_size != self.manifest.files[name].size:
+            raise ArtifactCorruptedError(
+                f"'{self.path / name}' is damaged: it has another size than {MANIFEST} says"
+            )
+
+    def _verify(self, name: str, content: bytes | memoryview) -> None:
+        if FileEntry.of(content) != self.manifest.files[name]:
+            raise ArtifactCorruptedError(
+                f"'{self.path / name}' is damaged: its SHA-256 is not the one in {MANIFEST}"
+            )
 
 
 def is_artifact(path: Path) -> bool:
@@ -40,67 +83,26 @@ def is_artifact(path: Path) -> bool:
     return path.is_dir()
 
 
-def check_writable(path: Path) -> None:
-    """Raises OutputError unless an artifact can be put at `path`; asked before long work."""
-    if not path.parent.is_dir():
-        raise OutputError(f"cannot write '{path}': there is no folder '{path.parent}'")
-    if path.is_dir():
-        if any(path.iterdir()) and not (path / MANIFEST).is_file():
-            raise OutputError(f"cannot write '{path}': a folder that is not an artifact is in the way")
-    elif path.exists():
-        raise OutputError(f"cannot write '{path}': a file is in the way")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise OutputError(f"cannot write '{path}': no permission to write in '{path.parent}'")
-
-
-def write_artifact(
-    path: Path,
-    manifest: Manifest,
-    constants: npt.NDArray[np.uint8],
-    export_library: Callable[[str], object],
-) -> Manifest:
-    """Writes an artifact to `path`, replacing an older one; returns the manifest with its checksums.
-
-    `export_library(file)` writes the shared library. Raises OutputError when a file cannot be written;
-    whatever is raised, nothing is left behind and an older artifact is untouched.
-    """
-    check_writable(path)
-    try:
-        staging = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    except OSError as error:
-        raise OutputError(f"cannot write '{path}': {error.strerror}") from error
-    try:
-        export_library(str(staging / LIBRARY))
-        constants.tofile(staging / CONSTANTS)
-        files = {name: _sha256((staging / name).read_bytes()) for name in (CONSTANTS, LIBRARY)}
-        manifest = attrs.evolve(manifest, files=files)
-        (staging / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
-        staging.chmod(0o777 & ~current_umask())
-        _replace(staging, path)
-    except OSError as error:
-        raise OutputError(f"cannot write '{path}': {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-    return manifest
-
-
-def read_manifest(path: Path) -> Manifest:
-    """The manifest of the artifact at `path`; its other files are not looked at.
+@contextmanager
+def opened(path: Path) -> Iterator[OpenArtifact]:
+    """The artifact at `path`, whole, whatever becomes of the path while the block runs.
 
     Raises ArtifactNotFoundError, ArtifactCorruptedError, or ArtifactVersionError for another format.
     """
-    try:
-        text = (path / MANIFEST).read_text(encoding="utf-8")
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise ArtifactNotFoundError(f"'{path}' is not an artifact: it has no {MANIFEST}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ArtifactCorruptedError(f"'{path / MANIFEST}' cannot be read: {error}") from error
-    try:
-        return Manifest.from_json(text)
-    except UnknownFormatError as error:
-        raise ArtifactVersionError(f"'{path}' has artifact {error}: compile the model again") from error
-    except ValueError as error:
-        raise ArtifactCorruptedError(f"'{path / MANIFEST}' is damaged: {error}") from error
+    with ExitStack() as stack:
+        with _reading(path):
+            files = {name: stack.enter_context(file) for name, file in _open(path).items()}
+            manifest = _manifest(path, files)
+        yield OpenArtifact(path, manifest, files)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The manifest of the artifact at `path`, whose library has its identity; no other content is looked at.
+
+    Raises ArtifactNotFoundError, ArtifactCorruptedError, or ArtifactVersionError for another format.
+    """
+    with opened(path) as artifact:
+        return artifact.manifest
 
 
 def check_machine(path: Path, manifest: Manifest) -> None:
@@ -117,25 +119,75 @@ def check_machine(path: Path, manifest: Manifest) -> None:
         )
 
 
-def verify_file(path: Path, manifest: Manifest, content: bytes | memoryview) -> None:
-    """Raises ArtifactCorruptedError unless `content` is what was written to `path`."""
-    if _sha256(content) != manifest.files.get(path.name):
-        raise ArtifactCorruptedError(f"'{path}' is damaged: its SHA-256 is not the one in {MANIFEST}")
-
-
-def _sha256(content: bytes | memoryview) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def _replace(staging: Path, path: Path) -> None:
-    if not path.exists():
-        staging.rename(path)
-        return
-    older = staging.with_name(staging.name + ".old")
-    path.rename(older)
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
     try:
-        staging.rename(path)
+        yield
+    except OSError as error:
+        raise ArtifactCorruptedError(f"'{path}' cannot be read: {error.strerror or error}") from error
+
+
+def _manifest(path: Path, files: Mapping[str, BufferedReader]) -> Manifest:
+    text = files[MANIFEST].read(MOST_CHARACTERS + 1)
+    if len(text) > MOST_CHARACTERS:
+        raise ArtifactCorruptedError(
+            f"'{path / MANIFEST}' is damaged: it has more than {MOST_CHARACTERS} bytes"
+        )
+    try:
+        manifest, identity = Manifest.from_json(text)
+    except UnknownFormatError as error:
+        raise ArtifactVersionError(f"'{path}' has artifact {error}: compile the model again") from error
+    except ValueError as error:
+        raise ArtifactCorruptedError(f"'{path / MANIFEST}' is damaged: {error}") from error
+    library = files[LIBRARY].fileno()
+    if build_id(lambda offset, size: os.pread(library, size, offset)) != identity:
+        raise ArtifactCorruptedError(f"'{path}' is damaged: {LIBRARY} was not linked for this {MANIFEST}")
+    return manifest
+
+
+def _open(path: Path) -> dict[str, BufferedReader]:
+    """The files of one directory that was at `path`, unread.
+
+    Raises ArtifactNotFoundError, ArtifactCorruptedError or OSError.
+    """
+    end = time.monotonic() + _PATIENCE
+    for _ in range(_TRIES):
+        try:
+            folder = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            if is_being_written(path.parent) and time.monotonic() < end:
+                time.sleep(0.001)
+                continue
+            raise ArtifactNotFoundError(f"'{path}' is not an artifact: it has no {MANIFEST}") from error
+        try:
+            return _open_in(folder, path)
+        except FileNotFoundError as error:
+            if _still_at(folder, path):
+                if error.filename == MANIFEST:
+                    raise ArtifactNotFoundError(
+                        f"'{path}' is not an artifact: it has no {MANIFEST}"
+                    ) from error
+                raise ArtifactCorruptedError(f"'{path / error.filename}' is missing") from error
+        finally:
+            os.close(folder)
+    raise ArtifactCorruptedError(f"'{path}' is replaced faster than it can be read")
+
+
+def _open_in(folder: int, path: Path) -> dict[str, BufferedReader]:
+    with ExitStack() as stack:
+        files: dict[str, BufferedReader] = {}
+        for name in FILES:
+            # Without waiting for whoever would write to a pipe of that name.
+            handle = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+            files[name] = stack.enter_context(os.fdopen(handle, "rb"))
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise ArtifactCorruptedError(f"'{path / name}' is no file")
+        stack.pop_all()
+        return files
+
+
+def _still_at(folder: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(folder), path.stat())
     except OSError:
-        older.rename(path)
-        raise
-    shutil.rmtree(older, ignore_errors=True)
+        return False

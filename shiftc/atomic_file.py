@@ -3,38 +3,30 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from shiftc.errors import OutputError
+from shiftc.unfinished import remove_abandoned, unfinished_file
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing(path: Path, *, tidy: bool = True) -> Iterator[BinaryIO]:
     """A file that takes the place of `path` once the block ends without an error.
+
+    tidy: first remove what killed processes left unfinished in its folder, which takes a look at every name
+    there.
 
     Raises OutputError when it cannot be written; then, and when the block raises, nothing changes.
     """
+    if tidy:
+        remove_abandoned(path.parent)
     try:
-        handle, staging = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with unfinished_file(path.parent) as (staging, handle):
+            with os.fdopen(handle, "wb", closefd=False) as file:
+                yield file
+            staging.replace(path)
     except OSError as error:
-        raise OutputError(f"cannot write '{path}': {error.strerror}") from error
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-        Path(staging).chmod(0o666 & ~current_umask())
-        Path(staging).replace(path)
-    except OSError as error:
-        raise OutputError(f"cannot write '{path}': {error.strerror}") from error
-    finally:
-        Path(staging).unlink(missing_ok=True)
-
-
-def current_umask() -> int:
-    """The permissions this process takes away from new files."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+        raise OutputError(f"cannot write '{path}': {error.strerror or error}") from error

@@ -8,7 +8,7 @@ import attrs
 
 from frontends import ImportedModel, ImportOptions, import_model
 from shiftc.kernel_cache import KernelCache
-from shiftc.manifest import KernelEntry, Manifest, Signature, TensorSpec, Traffic, Versions
+from shiftc.manifest import IndexMapEntry, KernelEntry, Manifest, Signature, TensorSpec, Traffic, Versions
 from shiftc.options import ModelOptions, PassOptions
 from shiftc.progress import Progress, silent
 from shiftc.refusals import in_words_of
@@ -115,10 +115,10 @@ def _tensor_spec(spec: Any) -> TensorSpec:
     return TensorSpec(str(spec.name), tuple(int(size) for size in spec.shape), str(spec.dtype))
 
 
-def _index_map(record: IndexMapRecord) -> dict[str, Any]:
+def _index_map(record: IndexMapRecord) -> IndexMapEntry:
     """The record without the name of its variable, which means nothing once the IR is gone."""
     return {
-        "nodes": list(record.nodes),
+        "nodes": tuple(record.nodes),
         "channels": int(record.channels),
         "offsets": record.offsets,
         "border": record.border,

@@ -10,7 +10,8 @@ import attrs
 
 from schedules import machine_of as machine_parameters
 from shiftc import zoo
-from shiftc.artifact import check_writable, is_artifact, read_manifest, write_artifact
+from shiftc.artifact import is_artifact, read_manifest
+from shiftc.artifact_writer import check_writable, write_artifact
 from shiftc.atomic_file import replacing
 from shiftc.build import build_program, import_file
 from shiftc.errors import OutputError
@@ -106,11 +107,9 @@ def compile_model(options: CompileOptions, progress: Progress = silent) -> Compi
         write_staged(options.emit_stages, staged)
     progress("linking")
     library = program.compiled.library
-
-    def export(file: str) -> None:
-        library.export_library(file, fcompile=link)
-
-    manifest = write_artifact(options.output, program.manifest, program.compiled.constants, export)
+    manifest = write_artifact(
+        options.output, program.manifest, program.compiled.constants, link.exporting(library)
+    )
     return CompileReport(
         options.output,
         manifest,

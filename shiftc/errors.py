@@ -26,15 +26,27 @@ class OperatorNotCompiledError(ShiftcError):
 
 
 class NoLinkerError(ShiftcError):
-    """Neither a C compiler nor ziglang is there to link the library."""
+    """Neither a C compiler nor ziglang is there to link the library, or not the one that was chosen."""
 
     status = ExitStatus.NO_LINKER
+
+
+class LinkError(ShiftcError):
+    """The linker failed, or wrote something else than the library."""
+
+    status = ExitStatus.LINKING_FAILED
 
 
 class OutputError(ShiftcError):
     """A file or artifact cannot be written."""
 
     status = ExitStatus.OUTPUT_UNWRITABLE
+
+
+class OutputClosedError(ShiftcError):
+    """Whoever read what is printed has closed the pipe."""
+
+    status = ExitStatus.OUTPUT_CLOSED
 
 
 class TargetElsewhereError(ShiftcError):
@@ -50,7 +62,7 @@ class TuningFailedError(ShiftcError):
 
 
 class ArtifactError(ShiftcError):
-    """The artifact cannot be used; base of the four reasons."""
+    """The artifact cannot be used; base of the five reasons."""
 
     status = ExitStatus.ARTIFACT_CORRUPTED
 
@@ -77,6 +89,16 @@ class ArtifactTargetError(ArtifactError):
     status = ExitStatus.ARTIFACT_TARGET
 
 
+class ArtifactTooLargeError(ArtifactError):
+    """The artifact needs more memory or threads than this machine has left."""
+
+    status = ExitStatus.ARTIFACT_TOO_LARGE
+
+
+class SessionClosedError(ShiftcError):
+    """`Session.run` after `Session.close`."""
+
+
 class InputError(ShiftcError):
     """What `Session.run` was given does not fit the signature; base of the three reasons."""
 
@@ -97,6 +119,10 @@ class InputDtypeError(InputError):
     """An input has another dtype than the signature says."""
 
     status = ExitStatus.INPUT_DTYPE_WRONG
+
+
+class OutputArrayError(InputError):
+    """An array that shall receive an output is none, is read-only, or shares memory with another."""
 
 
 class InputFileError(ShiftcError):

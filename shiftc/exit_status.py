@@ -42,6 +42,7 @@ class ExitStatus(IntEnum):
     """Not one kernel could be measured."""
     MEMORY_EXCEEDED = 27
     """No program was found whose workspace keeps within `--max-memory`."""
+    LINKING_FAILED = 28
 
     ARTIFACT_NOT_FOUND = 30
     """There is no artifact at the path."""
@@ -50,6 +51,8 @@ class ExitStatus(IntEnum):
     """Written by another version of shiftc or TVM."""
     ARTIFACT_TARGET = 33
     """Compiled for another processor."""
+    ARTIFACT_TOO_LARGE = 34
+    """It needs more memory or threads than this machine has left."""
 
     INPUT_NAME_WRONG = 40
     INPUT_SHAPE_WRONG = 41
@@ -63,3 +66,5 @@ class ExitStatus(IntEnum):
     PEER_UNAVAILABLE = 50
     """A runtime to compare with is unknown or not installed."""
     INTERRUPTED = 130
+    OUTPUT_CLOSED = 141
+    """Whoever read stdout has closed it; the process ends by SIGPIPE, as others do."""

@@ -19,17 +19,14 @@ import platformdirs
 
 from shiftc.atomic_file import replacing
 from shiftc.errors import OutputError
+from shiftc.unfinished import remove_abandoned
 
 ENVIRONMENT = "SHIFTC_CACHE_DIR"
 SIZE_LIMIT = 256 << 20
 """Bytes; about 25,000 kernels."""
 
 _ENTRY = re.compile(r"[0-9a-f]{64}\.o")
-_UNFINISHED = re.compile(rf"\.{_ENTRY.pattern}\..*")
-"""Names of entries, and of entries while they are written: nothing else is ever removed."""
-
-_ABANDONED_SECONDS = 3600
-"""Whoever began to write an entry so long ago has ended."""
+"""Names of entries: nothing else is ever removed but what `shiftc.unfinished` knows."""
 
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
@@ -68,7 +65,7 @@ class KernelCache:
             return
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with replacing(self._path(key)) as file:
+            with replacing(self._path(key), tidy=False) as file:
                 file.write(hashlib.sha256(code).digest())
                 file.write(code)
         except OSError as error:
@@ -78,16 +75,15 @@ class KernelCache:
 
     def prune(self) -> None:
         """Remove the files that nobody read for longest until the folder keeps to its size."""
-        ages = {path: age for path in self.folder.glob("*") if (age := _age(path)) is not None}
+        entries = (path for path in self.folder.glob("*") if _ENTRY.fullmatch(path.name))
+        ages = {path: age for path in entries if (age := _age(path)) is not None}
         total = 0
         for path in sorted(ages, key=ages.__getitem__):
             with suppress(OSError):  # another compilation may prune, too
-                if _ENTRY.fullmatch(path.name):
-                    total += path.stat().st_size
-                    if total > self.size_limit:
-                        path.unlink()
-                elif _UNFINISHED.fullmatch(path.name) and ages[path] > _ABANDONED_SECONDS:
+                total += path.stat().st_size
+                if total > self.size_limit:
                     path.unlink()
+        remove_abandoned(self.folder)
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}.o"

@@ -2,21 +2,47 @@
 
 The manifest holds no time stamp, path or machine name: compiling the same model for the same target
 twice writes the same bytes. Imports neither TVM nor the compiler, so that the runtime can read it.
+Whatever is read has passed the types of these classes, with their limits.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 from collections.abc import Mapping
 from importlib.metadata import version
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 import attrs
+import msgspec
+from msgspec import Meta
 
 from shiftc import __version__
+from shiftc.bounds import (
+    MOST_STEPS,
+    Bytes,
+    Count,
+    Digest,
+    Dtype,
+    Name,
+    Names,
+    Ratio,
+    Shape,
+    Text,
+    Threads,
+)
 
-FORMAT = 1
+FORMAT = 2
 """Layout of the directory and calling convention of the library; raised when either changes."""
+
+MOST_CHARACTERS = 64 << 20
+"""Of the file; those of networks have some hundred thousand."""
+
+LIBRARY = "model.so"
+CONSTANTS = "constants.bin"
+
+Scalar = str | int | float | bool | None
 
 
 class UnknownFormatError(ValueError):
@@ -27,9 +53,13 @@ class UnknownFormatError(ValueError):
 class TensorSpec:
     """Name, shape and numpy dtype of one input or output."""
 
-    name: str
-    shape: tuple[int, ...]
-    dtype: str
+    name: Name
+    shape: Shape
+    dtype: Dtype
+
+    def __attrs_post_init__(self) -> None:
+        if math.prod(self.shape) >= 2**44:
+            raise ValueError("a tensor of 2^44 elements or more")
 
     def __str__(self) -> str:
         return f"{self.name}: {self.dtype}[{', '.join(map(str, self.shape))}]"
@@ -39,8 +69,13 @@ class TensorSpec:
 class Signature:
     """Inputs and outputs of a network, in the model's order."""
 
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
+    inputs: Annotated[tuple[TensorSpec, ...], Meta(max_length=2**16)]
+    outputs: Annotated[tuple[TensorSpec, ...], Meta(max_length=2**16)]
+
+    def __attrs_post_init__(self) -> None:
+        for specs in (self.inputs, self.outputs):
+            if len({spec.name for spec in specs}) < len(specs):
+                raise ValueError("two tensors of one name")
 
 
 @attrs.frozen
@@ -53,19 +88,19 @@ class KernelEntry:
     stage:      the model's nodes it stands for.
     decisions:  `record` where it is scheduled by a tuning record, `default` where analytically.
     reason:     where it copies an input into another layout, why that is not read where it lies.
-    reread:     bytes of intermediates that it reads again after they left the cache, see `Traffic`; None in
-                artifacts that were written before this was counted.
+    reread:     bytes of intermediates that it reads again after they left the cache, see `Traffic`; None
+                where this was not counted.
     """
 
-    name: str
-    kind: str
+    name: Text
+    kind: Text
     moves_only: bool
-    macs: int
-    bytes: int
-    stage: str
-    decisions: str = "default"
-    reason: str = ""
-    reread: int | None = None
+    macs: Count
+    bytes: Count
+    stage: Text
+    decisions: Text = "default"
+    reason: Text = ""
+    reread: Count | None = None
 
 
 @attrs.frozen
@@ -79,21 +114,44 @@ class Traffic:
     constants:     weights and tables that were fetched.
     """
 
-    cache_bytes: int
-    read: int
-    written: int
-    reread: int
-    written_back: int
-    constants: int
+    cache_bytes: Count
+    read: Count
+    written: Count
+    reread: Count
+    written_back: Count
+    constants: Count
+
+
+class IndexMapEntry(TypedDict):
+    """An index map that was found in the model; reason: why it was not folded."""
+
+    nodes: Names
+    channels: Count
+    offsets: Text
+    border: Text
+    folded: bool
+    reason: Text | None
+
+
+@attrs.frozen
+class FileEntry:
+    """SHA-256 and size of a file of the artifact."""
+
+    sha256: Digest
+    size: Bytes
+
+    @classmethod
+    def of(cls, content: bytes | memoryview) -> FileEntry:
+        return cls(hashlib.sha256(content).hexdigest(), memoryview(content).nbytes)
 
 
 @attrs.frozen
 class Versions:
     """What wrote the artifact; the library's calling convention is TVM's."""
 
-    shiftc: str
-    tvm: str
-    tvm_ffi: str
+    shiftc: Text
+    tvm: Text
+    tvm_ffi: Text
 
     @classmethod
     def installed(cls) -> Versions:
@@ -117,30 +175,28 @@ class Manifest:
     chain_gain:   how many times as fast as without them its chains are modelled to make the program.
     pruned_macs:  multiply-adds of the model that the program leaves out, since nobody reads their results.
     kernels:      one entry per step, in execution order.
-    traffic:      between the cache and memory; None in artifacts that were written before it was counted.
-    index_maps:   every index map found: nodes, channels, offsets, border, folded, reason.
-    files:        SHA-256 of every other file of the artifact.
+    traffic:      between the cache and memory; None where it was not counted.
+    index_maps:   every index map found.
+    files:        every other file of the artifact.
     """
 
-    model: str
+    model: Text
     signature: Signature
-    target: Mapping[str, Any]
-    machine: str
-    cpu_features: tuple[str, ...]
-    threads: int
-    arena_bytes: int
-    arena_lower_bound_bytes: int
-    pruned_macs: int
-    kernels: tuple[KernelEntry, ...]
-    index_maps: tuple[Mapping[str, Any], ...]
+    target: Mapping[Name, Scalar | list[Scalar]]
+    machine: Name
+    cpu_features: Names
+    threads: Threads
+    threads_asked: Threads
+    arena_bytes: Bytes
+    arena_lower_bound_bytes: Bytes
+    pruned_macs: Count
+    kernels: Annotated[tuple[KernelEntry, ...], Meta(max_length=MOST_STEPS)]
+    index_maps: Annotated[tuple[IndexMapEntry, ...], Meta(max_length=MOST_STEPS)]
     versions: Versions
-    threads_asked: int = attrs.field(
-        default=attrs.Factory(lambda manifest: manifest.threads, takes_self=True)
-    )
     while_awake: bool = False
     traffic: Traffic | None = None
-    chain_gain: float = 1.0
-    files: Mapping[str, str] = attrs.field(factory=dict)
+    chain_gain: Ratio = 1.0
+    files: Mapping[Name, FileEntry] = attrs.field(factory=dict)
     format: int = FORMAT
 
     @property
@@ -148,38 +204,35 @@ class Manifest:
         """Multiply-adds of the model, of which the kernels do all but the pruned ones."""
         return self.pruned_macs + sum(kernel.macs for kernel in self.kernels)
 
+    @property
+    def identity(self) -> str:
+        """SHA-256 of all that it says but `files`: the library has it as its build ID."""
+        return _identity(msgspec.to_builtins(self))
+
     def to_json(self) -> str:
         """The manifest as it stands in the file."""
-        return json.dumps(attrs.asdict(self), indent=1, sort_keys=True) + "\n"
+        return json.dumps(msgspec.to_builtins(self), indent=1, sort_keys=True) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> Manifest:
-        """Reads what `to_json` wrote.
+    def from_json(cls, text: str | bytes) -> tuple[Manifest, str]:
+        """Reads what `to_json` wrote; also returns its identity, that of every word in the text.
 
         Raises UnknownFormatError for a manifest of another format, ValueError when it is no manifest.
         """
-        data = json.loads(text)
-        if not isinstance(data, dict):
-            raise ValueError("not a JSON object")
-        if data.get("format", FORMAT) != FORMAT:
-            raise UnknownFormatError(f"format {data['format']}, this shiftc reads format {FORMAT}")
         try:
-            signature, traffic = data.pop("signature"), data.pop("traffic", None)
-            return cls(
-                signature=Signature(
-                    inputs=tuple(_tensor_spec(item) for item in signature["inputs"]),
-                    outputs=tuple(_tensor_spec(item) for item in signature["outputs"]),
-                ),
-                cpu_features=tuple(data.pop("cpu_features")),
-                kernels=tuple(KernelEntry(**item) for item in data.pop("kernels")),
-                index_maps=tuple(data.pop("index_maps")),
-                versions=Versions(**data.pop("versions")),
-                traffic=None if traffic is None else Traffic(**traffic),
-                **data,
-            )
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"unexpected or missing entry: {error}") from error
+            data = msgspec.json.decode(text)
+            if not isinstance(data, dict):
+                raise ValueError("not a JSON object")
+            if "format" in data and data["format"] != FORMAT:
+                raise UnknownFormatError(f"format {data['format']!r:.20}, this shiftc reads format {FORMAT}")
+            manifest = msgspec.convert(data, cls)
+            if set(manifest.files) != {CONSTANTS, LIBRARY}:
+                raise ValueError("other files than an artifact has - at `$.files`")
+            return manifest, _identity(data)
+        except RecursionError:
+            raise ValueError("nested too deep") from None
 
 
-def _tensor_spec(item: Mapping[str, Any]) -> TensorSpec:
-    return TensorSpec(name=item["name"], shape=tuple(item["shape"]), dtype=item["dtype"])
+def _identity(data: Mapping[str, Any]) -> str:
+    said = {name: value for name, value in data.items() if name != "files"}
+    return hashlib.sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import onnx
 
 from frontends import ImportedModel
-from shiftc.artifact import write_artifact
+from shiftc.artifact_writer import write_artifact
 from shiftc.bench.peer import Peer, PeerModel, Runner
 from shiftc.bench.turns import Runnable
 from shiftc.build import Program
@@ -94,9 +94,7 @@ def _session(program: Program, folder: Path) -> Session:
     link = linker_for(program.manifest.machine)
     compiled = program.compiled
     path = folder / "artifact"
-    write_artifact(
-        path, program.manifest, compiled.constants, partial(compiled.library.export_library, fcompile=link)
-    )
+    write_artifact(path, program.manifest, compiled.constants, link.exporting(compiled.library))
     return load(path)
 
 

@@ -32,8 +32,12 @@ class InputSlot:
         Raises InputDtypeError or InputShapeError when it is not what the signature says: nothing is
         converted.
         """
-        array = np.asarray(value)
         spec = self._spec
+        try:
+            array = np.asarray(value)
+        except Exception as error:  # whatever the value's own type raises
+            reason = " ".join(str(error).split())
+            raise InputDtypeError(f"input '{spec.name}' is no array: {reason}") from error
         if array.dtype != self._dtype:
             raise InputDtypeError(f"input '{spec.name}' is {array.dtype}, the model takes {spec.dtype}")
         if array.shape != spec.shape:
@@ -48,6 +52,8 @@ class InputSlot:
 
 def check_names(given: Mapping[str, Any], names: tuple[str, ...]) -> None:
     """Raises InputNameError unless `given` has exactly the inputs `names`."""
+    if not isinstance(given, Mapping):
+        raise InputNameError(f"inputs are given by name, not as {type(given).__name__}")
     for name in names:
         if name not in given:
             raise InputNameError(f"input '{name}' is missing; the model's inputs are {_listed(names)}")

@@ -10,24 +10,25 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import tvm_ffi
-
 from shiftc.errors import ArtifactCorruptedError, ArtifactVersionError
 from shiftc.manifest import Manifest
+from shiftc.runtime.private_library import load_private
 
 _RUNTIME_LIBRARY = "libtvm_runtime.so"
 _ENTRY = "main"
 
 
-def load_entry(path: Path) -> tuple[Any, Any]:
-    """The library at `path` and its function
+def load_entry(path: Path, content: bytes) -> tuple[Any, Any]:
+    """The library that `content` is, which was read from `path`, and its function
     `main(arena, constants, inputs…, outputs…, first, last)`; the library must outlive the function.
+
+    Raises ArtifactCorruptedError.
     """
     load_tvm_runtime()
     try:
-        module = tvm_ffi.load_module(str(path), keep_module_alive=False)
+        module = load_private(content)
         return module, module.get_function(_ENTRY)
-    except (AttributeError, RuntimeError, ValueError) as error:
+    except (AttributeError, OSError, RuntimeError, ValueError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ArtifactCorruptedError(f"'{path}' cannot be loaded: {reason}") from error
 

@@ -13,13 +13,18 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import count as numbers
+from typing import TypeVar
 
 import tvm_ffi
 
 from shiftc.errors import AffinityError
+from shiftc.runtime.limits import check_threads
+
+Result = TypeVar("Result")
 
 _ONE_CORE_PER_THREAD = -2  # of TVM's ThreadGroup::AffinityMode
 _SPIN_COUNT = "10000"
@@ -31,6 +36,8 @@ AWAKE_SECONDS = 1e-3
 _configured = threading.local()
 _environment = threading.Lock()
 _pools = numbers()
+_helper: tuple[int, ThreadPoolExecutor] | None = None
+"""Who starts programs for a thread that has lost its pool, and of which process."""
 
 
 def use_threads(count: int, affinity: tuple[int, ...] = (), tasks: int = 1) -> None:
@@ -41,7 +48,8 @@ def use_threads(count: int, affinity: tuple[int, ...] = (), tasks: int = 1) -> N
               starts a program without, or its owner moves it. Then workers are bound to the cores that the
               calling thread may use.
 
-    A program of one task launches nothing: it never makes a pool.
+    A program of one task launches nothing: it never makes a pool. Raises ArtifactTooLargeError where the
+    threads of a pool cannot be started.
     """
     current = getattr(_configured, "state", None)
     tasks = max(count, tasks)
@@ -54,12 +62,31 @@ def use_threads(count: int, affinity: tuple[int, ...] = (), tasks: int = 1) -> N
         _leave(_configured.workers)
 
 
+def has_lost_pool() -> bool:
+    """Whether the calling thread had a pool before its process was forked: of that, the child has no
+    workers."""
+    return getattr(_configured, "process", None) not in (None, os.getpid())
+
+
+def in_another_thread(call: Callable[[], Result]) -> Result:
+    """What `call` returns or raises, in a thread of this process that has a pool of its own, or none yet."""
+    global _helper
+    with _environment:
+        if _helper is None or _helper[0] != os.getpid():
+            _helper = (os.getpid(), ThreadPoolExecutor(1, "shiftc"))
+        executor = _helper[1]
+    return executor.submit(call).result()
+
+
 def _share(count: int, affinity: tuple[int, ...], tasks: int) -> None:
     """Use so many threads of the pool, which is made for the first program of several tasks."""
     free = _free()
     if tasks > 1 and not hasattr(_configured, "size"):
-        _configured.size = max(tasks, len(free))
+        size = max(tasks, len(free))
+        check_threads(size - 1)
+        _configured.size = size
         _configured.begin = next(_pools)
+        _configured.process = os.getpid()
     if size := getattr(_configured, "size", 0):
         rotated = _rotated(sorted(free), _configured.begin)
         _configured.workers = frozenset(rotated[1:count])

@@ -1,6 +1,7 @@
 """A program small enough to check by hand, in place of a compiled network: `y = 2 x + bias`.
 
-Step 0 writes `2 x` into the arena, step 1 (a parallel loop) adds the bias from the constants.
+Step 0 writes `2 x` into the arena, step 1 (a parallel loop) adds the bias from the constants. Its rival, of
+the same sizes, computes `y = 3 x + bias`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import pytest
 import tvm
 from tvm.script import tirx as T
 
-from shiftc.artifact import write_artifact
+from shiftc.artifact_writer import write_artifact
 from shiftc.linker import linker_for
 from shiftc.manifest import KernelEntry, Manifest, Signature, TensorSpec, Versions
 from shiftc.target import describe_target, machine_of, parse_target, required_features
@@ -24,25 +25,28 @@ ARENA_BYTES = ROWS * COLUMNS * 4
 BIAS = np.arange(COLUMNS, dtype=np.float32)
 
 
-@T.prim_func(s_tir=True)
-def _program(
-    arena: T.Buffer((ARENA_BYTES,), "uint8"),
-    constants: T.Buffer((COLUMNS * 4,), "uint8"),
-    x: T.Buffer((ROWS, COLUMNS), "float32"),
-    y: T.Buffer((ROWS, COLUMNS), "float32"),
-    first: T.int32,
-    last: T.int32,
-) -> None:
-    T.func_attr({"global_symbol": "main", "tirx.noalias": True})
-    doubled = T.decl_buffer((ROWS * COLUMNS,), "float32", data=arena.data)
-    bias = T.decl_buffer((COLUMNS,), "float32", data=constants.data)
-    if first <= 0 and last > 0:
-        for i, j in T.grid(ROWS, COLUMNS):
-            doubled[i * COLUMNS + j] = x[i, j] * T.float32(2)
-    if first <= 1 and last > 1:
-        for i in T.parallel(ROWS):
-            for j in range(COLUMNS):
-                y[i, j] = doubled[i * COLUMNS + j] + bias[j]
+def _program(factor: float) -> Any:
+    @T.prim_func(s_tir=True)
+    def main(
+        arena: T.Buffer((ARENA_BYTES,), "uint8"),
+        constants: T.Buffer((COLUMNS * 4,), "uint8"),
+        x: T.Buffer((ROWS, COLUMNS), "float32"),
+        y: T.Buffer((ROWS, COLUMNS), "float32"),
+        first: T.int32,
+        last: T.int32,
+    ) -> None:
+        T.func_attr({"global_symbol": "main", "tirx.noalias": True})
+        multiplied = T.decl_buffer((ROWS * COLUMNS,), "float32", data=arena.data)
+        bias = T.decl_buffer((COLUMNS,), "float32", data=constants.data)
+        if first <= 0 and last > 0:
+            for i, j in T.grid(ROWS, COLUMNS):
+                multiplied[i * COLUMNS + j] = x[i, j] * T.float32(factor)
+        if first <= 1 and last > 1:
+            for i in T.parallel(ROWS):
+                for j in range(COLUMNS):
+                    y[i, j] = multiplied[i * COLUMNS + j] + bias[j]
+
+    return main
 
 
 @attrs.frozen
@@ -55,18 +59,26 @@ class Tiny:
 
     def write(self, path: Path, **changes: Any) -> Manifest:
         """Writes it as an artifact, its manifest changed as asked."""
-        link = linker_for(self.manifest.machine)
+        return write_artifact(path, attrs.evolve(self.manifest, **changes), self.constants, self.export)
 
-        def export(file: str) -> None:
-            self.library.export_library(file, fcompile=link)
-
-        return write_artifact(path, attrs.evolve(self.manifest, **changes), self.constants, export)
+    def export(self, file: str, build_id: str) -> None:
+        """Links the library."""
+        linker_for(self.manifest.machine).exporting(self.library)(file, build_id)
 
 
 @pytest.fixture(scope="session")
 def tiny() -> Tiny:
+    return _compiled(2)
+
+
+@pytest.fixture(scope="session")
+def rival() -> Tiny:
+    return _compiled(3)
+
+
+def _compiled(factor: float) -> Tiny:
     target = parse_target("host")
-    library = tvm.compile(tvm.IRModule({"main": _program}), target=target)
+    library = tvm.compile(tvm.IRModule({"main": _program(factor)}), target=target)
     manifest = Manifest(
         model="tiny.onnx",
         signature=Signature(
@@ -77,6 +89,7 @@ def tiny() -> Tiny:
         machine=machine_of(target),
         cpu_features=required_features(target),
         threads=1,
+        threads_asked=1,
         arena_bytes=ARENA_BYTES,
         arena_lower_bound_bytes=ARENA_BYTES,
         pruned_macs=0,
@@ -86,7 +99,7 @@ def tiny() -> Tiny:
         ),
         index_maps=(
             {
-                "nodes": ["Shift_0"],
+                "nodes": ("Shift_0",),
                 "channels": 16,
                 "offsets": "(-1,0) x 16",
                 "border": "zero",

@@ -11,15 +11,20 @@ import attrs
 import pytest
 
 import shiftc
-from shiftc.artifact import LIBRARY, MANIFEST, read_manifest, write_artifact
+from shiftc.artifact import MANIFEST, read_manifest
+from shiftc.artifact_writer import write_artifact
 from shiftc.errors import (
     ArtifactCorruptedError,
     ArtifactNotFoundError,
     ArtifactTargetError,
     ArtifactVersionError,
+    LinkError,
     OutputError,
 )
-from shiftc.manifest import Manifest, Versions
+from shiftc.linker import linker_for
+from shiftc.manifest import CONSTANTS, LIBRARY, FileEntry, Manifest, Versions
+
+FILES = {name: FileEntry.of(b"") for name in (CONSTANTS, LIBRARY)}
 
 
 def _contents(folder: Path) -> dict[str, bytes]:
@@ -27,7 +32,10 @@ def _contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_manifest_round_trip(tiny: Any) -> None:
-    assert Manifest.from_json(tiny.manifest.to_json()).to_json() == tiny.manifest.to_json()
+    written = attrs.evolve(tiny.manifest, files=FILES)
+    read, identity = Manifest.from_json(written.to_json())
+    assert read == written
+    assert identity == tiny.manifest.identity == written.identity
 
 
 def test_written_manifest_is_read(tiny: Any, tmp_path: Path) -> None:
@@ -49,7 +57,7 @@ def test_replaces_an_older_artifact(tiny: Any, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
-def _fails(_: str) -> None:
+def _fails(*_: str) -> None:
     raise RuntimeError("no library today")
 
 
@@ -72,7 +80,13 @@ def _foreign_folder(path: Path) -> None:
     (path / "thesis.tex").write_text("years of work")
 
 
-@pytest.mark.parametrize("obstacle", [_foreign_folder, lambda path: path.write_text("a file")])
+def _extended(path: Path) -> None:
+    """Something that has a manifest of its own."""
+    _foreign_folder(path)
+    (path / MANIFEST).write_text("{}")
+
+
+@pytest.mark.parametrize("obstacle", [_foreign_folder, _extended, lambda path: path.write_text("a file")])
 def test_nothing_else_is_overwritten(tiny: Any, tmp_path: Path, obstacle: Callable[[Path], object]) -> None:
     obstacle(tmp_path / "a")
     before = _contents(tmp_path)
@@ -105,7 +119,7 @@ def test_a_missing_file_is_noticed(tiny: Any, tmp_path: Path, name: str) -> None
         shiftc.load(tmp_path / "a")
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format": 1, "signature": 3}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format": 2, "signature": 3}', "[" * 100_000])
 def test_a_damaged_manifest_is_noticed(tiny: Any, tmp_path: Path, text: str) -> None:
     tiny.write(tmp_path / "a")
     (tmp_path / "a" / MANIFEST).write_text(text)
@@ -120,12 +134,21 @@ def test_no_artifact(tmp_path: Path) -> None:
 
 
 def test_a_library_that_is_none(tiny: Any, tmp_path: Path) -> None:
-    def write_text(file: str) -> None:
-        Path(file).write_text("not a shared library")
+    def link_nothing(file: str, build_id: str) -> None:
+        linker_for(tiny.manifest.machine)(file, [], build_id=build_id)
 
-    write_artifact(tmp_path / "a", tiny.manifest, tiny.constants, write_text)
+    write_artifact(tmp_path / "a", tiny.manifest, tiny.constants, link_nothing)
     with pytest.raises(ArtifactCorruptedError, match=LIBRARY):
         shiftc.load(tmp_path / "a")
+
+
+@pytest.mark.parametrize("export", [lambda *_: None, lambda file, _: Path(file).write_text("no library")])
+def test_a_linker_that_does_not_do_what_it_should(
+    tiny: Any, tmp_path: Path, export: Callable[[str, str], object]
+) -> None:
+    with pytest.raises(LinkError, match="linker"):
+        write_artifact(tmp_path / "a", tiny.manifest, tiny.constants, export)
+    assert list(tmp_path.iterdir()) == []
 
 
 def _versions(**changes: str) -> Versions:
@@ -137,7 +160,6 @@ def _versions(**changes: str) -> Versions:
     [
         ({"versions": _versions(tvm="0.1")}, ArtifactVersionError, "apache-tvm 0.1"),
         ({"versions": _versions(tvm_ffi="0.1")}, ArtifactVersionError, "apache-tvm-ffi 0.1"),
-        ({"format": 99}, ArtifactVersionError, "format 99"),
         ({"machine": "riscv64"}, ArtifactTargetError, "riscv64"),
         ({"cpu_features": ("a-feature-of-tomorrow",)}, ArtifactTargetError, "a-feature-of-tomorrow"),
     ],
@@ -153,7 +175,7 @@ def test_an_artifact_for_elsewhere(
 def test_a_manifest_of_a_later_format(tiny: Any, tmp_path: Path) -> None:
     tiny.write(tmp_path / "a")
     manifest = json.loads((tmp_path / "a" / MANIFEST).read_text())
-    manifest |= {"format": 2, "invented_later": True}
+    manifest |= {"format": 3, "invented_later": True}
     (tmp_path / "a" / MANIFEST).write_text(json.dumps(manifest))
-    with pytest.raises(ArtifactVersionError, match="format 2"):
+    with pytest.raises(ArtifactVersionError, match="format 3"):
         shiftc.load(tmp_path / "a")

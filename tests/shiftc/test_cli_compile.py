@@ -12,7 +12,6 @@ import pytest
 
 import shiftc
 from shiftc.cli import main
-from tests.shiftc.conftest import Tiny
 from tests.shiftc.models import CHANNELS, SIZE, save, shift_network, shift_operator_network
 
 SHAPES = f"x:[1,{CHANNELS},{SIZE},{SIZE}]"
@@ -99,16 +98,8 @@ def test_inspect_for_people(compiled: Path, capsys: pytest.CaptureFixture[str]) 
     assert all(len(line.rstrip()) <= 100 for line in out.splitlines()[:-1])
 
 
-def test_artifacts_from_before_traffic_was_counted(
-    tiny: Tiny, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    tiny.write(tmp_path / "old")
-    manifest = json.loads((tmp_path / "old" / "manifest.json").read_text())
-    del manifest["traffic"]
-    for kernel in manifest["kernels"]:
-        del kernel["reread"]
-    (tmp_path / "old" / "manifest.json").write_text(json.dumps(manifest))
-    assert main(["inspect", str(tmp_path / "old")], {}) == 0
+def test_where_traffic_was_not_counted(artifact: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", str(artifact)], {}) == 0
     assert "traffic" not in capsys.readouterr().out
 
 

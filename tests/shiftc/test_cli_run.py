@@ -120,21 +120,17 @@ def test_no_artifact(tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: s
     assert status == ExitStatus.ARTIFACT_NOT_FOUND
 
 
-def _truncate(path: Path) -> None:
+def _truncate(path: Path, _: Any) -> None:
     (path / "constants.bin").write_bytes((path / "constants.bin").read_bytes()[:-1])
 
 
-def _foreign_machine(path: Path) -> None:
-    _edit(path, machine="riscv64")
+def _foreign_machine(path: Path, tiny: Any) -> None:
+    tiny.write(path, machine="riscv64")
 
 
-def _other_version(path: Path) -> None:
-    _edit(path, format=99)
-
-
-def _edit(path: Path, **changes: Any) -> None:
+def _other_version(path: Path, _: Any) -> None:
     manifest = json.loads((path / MANIFEST).read_text())
-    (path / MANIFEST).write_text(json.dumps(manifest | changes))
+    (path / MANIFEST).write_text(json.dumps(manifest | {"format": 99}))
 
 
 @pytest.mark.parametrize(
@@ -149,5 +145,5 @@ def test_unusable_artifacts(
     tiny: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: Any, status: ExitStatus
 ) -> None:
     tiny.write(tmp_path / "a")
-    damage(tmp_path / "a")
+    damage(tmp_path / "a", tiny)
     assert _status(["run", str(tmp_path / "a")], capsys)[0] == status

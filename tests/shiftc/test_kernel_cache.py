@@ -14,6 +14,7 @@ from shiftc.cli import main
 from shiftc.driver import CompileReport, compile_model
 from shiftc.kernel_cache import KernelCache
 from shiftc.options import CompileOptions, ModelOptions, PassOptions
+from shiftc.unfinished import unfinished_file
 from tests.shiftc.models import save, shift_network
 
 KEYS = [f"{number:064x}" for number in range(8)]
@@ -72,11 +73,10 @@ def test_the_least_recently_read_are_removed(tmp_path: Path) -> None:
 
 
 def test_what_an_ended_compilation_left_is_removed(tmp_path: Path) -> None:
-    for key in KEYS[:2]:
-        (tmp_path / f".{key}.o.x1y2z3").write_bytes(bytes(100))
-    os.utime(tmp_path / f".{KEYS[0]}.o.x1y2z3", (0, 0))
-    KernelCache(tmp_path).prune()
-    assert [path.name for path in tmp_path.iterdir()] == [f".{KEYS[1]}.o.x1y2z3"]
+    (tmp_path / f".shiftc-unfinished-{0:016x}").write_bytes(bytes(100))
+    with unfinished_file(tmp_path) as (path, _):
+        KernelCache(tmp_path).prune()
+        assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_folder_that_cannot_be_written_is_reported_once(tmp_path: Path) -> None:
