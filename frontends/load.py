@@ -10,6 +10,7 @@ import onnx
 from onnx import version_converter
 
 from frontends.check import check
+from frontends.control_flow import write_out_control_flow
 from frontends.errors import InvalidModelError, OpsetConversionError, UnsupportedTypeError
 from frontends.functions import inline_functions
 from frontends.input_shapes import Pins
@@ -61,11 +62,22 @@ def load_model(path: str | PathLike[str], options: ImportOptions = DEFAULT_OPTIO
     model = lower_shift_operators(model, options.shift_operators, file)
     names = names_by_value(model.graph)
     model = _convert_old_opset(model, file)
-    model = inline_standard_functions(infer_shapes(model, file), file)
+    model = _write_out(infer_shapes(model, file), file)
     names = {**names_by_value(model.graph), **names}
     model = simplify(model, file)
+    while write_out_control_flow(model):  # simplification may have found conditions and counts
+        model = simplify(_write_out(infer_shapes(model, file), file), file)
     attach_weights(model, weights)
     restore_names(model.graph, names)
+    return model
+
+
+def _write_out(model: onnx.ModelProto, file: str) -> onnx.ModelProto:
+    """Standard functions, and control flow of a course that is known, as ordinary nodes of the graph."""
+    model = inline_standard_functions(model, file)
+    while write_out_control_flow(model):
+        name_nodes(model.graph)
+        model = inline_standard_functions(infer_shapes(model, file), file)
     return model
 
 
@@ -91,8 +103,14 @@ def _convert_old_opset(model: onnx.ModelProto, file: str) -> onnx.ModelProto:
     if opset >= OLDEST_OPSET:
         return model
     try:
-        return version_converter.convert_version(model, OLDEST_OPSET)
+        converted = version_converter.convert_version(model, OLDEST_OPSET)
     except Exception as error:  # the converter raises plain RuntimeErrors
         raise OpsetConversionError(
             f"cannot be converted from opset {opset} to {OLDEST_OPSET}: {error}", file=file
         ) from error
+    for old, new in zip(model.graph.input, converted.graph.input, strict=True):
+        if old.type != new.type:  # so it treats the inputs of Scan, which had a batch once
+            raise OpsetConversionError(
+                f"conversion from opset {opset} to {OLDEST_OPSET} changes the input '{old.name}'", file=file
+            )
+    return converted

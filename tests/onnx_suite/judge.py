@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 import shiftc
 from shiftc.driver import compile_model
-from shiftc.errors import ShiftcError
+from shiftc.errors import InputError, ShiftcError
 from shiftc.exit_status import ExitStatus
 from shiftc.failures import status_of
 from shiftc.options import CompileOptions, ModelOptions, PassOptions
@@ -62,6 +62,8 @@ def _judged_error(error: Exception, folder: Path) -> tuple[Kind, str]:
         place = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{Path(place.filename).name}:{place.lineno}"
         return "fault", f"{type(error).__name__} at {where}: {message[:300]}"
+    if isinstance(error, InputError):
+        return "wrong", f"the signature is not the model's: {message}"
     if _INTERNAL.search(message) or "\n" in message:
         return "fault", f"a refusal that no user can read: {message}"
     return "refused", message
