@@ -26,6 +26,7 @@ from tvm.relax.frontend.onnx.onnx_frontend import ONNXGraphImporter
 
 from frontends.advice import RANDOM_OPERATORS
 from frontends.converters import CONVERTERS, Attributes, Inputs, Node, constant
+from frontends.converters.node import dtype_of
 from frontends.errors import DynamicShapeError, OperatorImportError
 from frontends.ignored import require_nothing_ignored
 from frontends.load import DEFAULT_OPTIONS, ImportOptions, load_model
@@ -33,7 +34,7 @@ from frontends.model_file import standard_opset
 from frontends.names import unique_name
 from frontends.node_errors import reason_of
 from frontends.operators import require_converters
-from frontends.signature import Signature, TensorSpec, tensor_specs
+from frontends.signature import Signature, TensorSpec, static_shape, tensor_specs
 from frontends.standard_domain import STANDARD_DOMAIN
 
 _COPYING_OPERATORS = frozenset({"Dropout", "Identity"})
@@ -111,6 +112,8 @@ class _Importer(ONNXGraphImporter):
 
     def from_onnx(self, graph: onnx.GraphProto, opset: int) -> tvm.IRModule:
         """Every value of `graph` in a function `main`. Raises OperatorImportError."""
+        # TVM takes a size of 0 for an unknown one unless it is told the shape.
+        self._shape = {value.name: static_shape(value) for value in graph.input}
         try:
             return super().from_onnx(graph, opset)
         except OperatorImportError:
@@ -135,6 +138,7 @@ class _Importer(ONNXGraphImporter):
     def _construct_nodes(self, graph: onnx.GraphProto) -> None:
         self.used = {value.name for value in graph.output}.union(*(node.input for node in graph.node))
         self.used.discard("")  # an input left out
+        self._nodes.update({value.name: _if_empty(self._nodes[value.name]) for value in graph.input})
         for node in graph.node:
             given = self._given(node)
             try:
@@ -207,6 +211,7 @@ class _Importer(ONNXGraphImporter):
 
     def _bind(self, node: onnx.NodeProto, result: Any) -> Any:
         """`result` in a variable named after `node`; what is bound already, or constant, as it is."""
+        result = _if_empty(self.bb.normalize(result))
         if isinstance(result, GenericConst):
             return result
         if isinstance(result, relax.Var):
@@ -216,3 +221,12 @@ class _Importer(ONNXGraphImporter):
         bound = self.bb.emit(result, name_hint=self._variable_name(node.name))
         self.node_of_result[bound.name] = node.name
         return bound
+
+
+def _if_empty(value: Any) -> Any:
+    """A tensor without elements is constant, whatever it is computed from; any other value as it is."""
+    if isinstance(value.ty, relax.TensorType) and value.ty.shape is not None:
+        shape = [int(dim) if isinstance(dim, tvm.tirx.IntImm) else 1 for dim in value.ty.shape]
+        if 0 in shape:
+            return constant(np.zeros(shape, dtype_of(value)))
+    return value

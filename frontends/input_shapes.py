@@ -60,8 +60,8 @@ def _size(name: str, text: str) -> int:
 
 def _shape(name: str, text: str) -> Shape:
     dims = [dim.strip() for dim in text.split(",")] if text.strip() else []
-    if not all(dim.isdecimal() and int(dim) > 0 for dim in dims):
-        raise InputShapeError(f"the shape [{text}] given for input '{name}' is no list of positive numbers")
+    if not all(dim.isdecimal() for dim in dims):
+        raise InputShapeError(f"the shape [{text}] given for input '{name}' is no list of sizes")
     return tuple(int(dim) for dim in dims)
 
 

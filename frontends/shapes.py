@@ -41,7 +41,7 @@ def pin_shapes(model: onnx.ModelProto, pins: Pins, file: str = "") -> None:
         for dim in value.type.tensor_type.shape.dim:
             if dim.dim_param in symbols:
                 dim.dim_value = symbols[dim.dim_param]
-    _require_static_inputs(model, file)
+    _require_static_inputs([value for value in model.graph.input if value.name not in pins], file)
     _forget_symbolic_shapes(model.graph)
 
 
@@ -86,8 +86,8 @@ def _is_open(dim: onnx.TensorShapeProto.Dimension) -> bool:
     return bool(dim.dim_value <= 0)
 
 
-def _require_static_inputs(model: onnx.ModelProto, file: str) -> None:
-    dynamic = [value for value in model.graph.input if _is_dynamic(value)]
+def _require_static_inputs(inputs: Iterable[onnx.ValueInfoProto], file: str) -> None:
+    dynamic = [value for value in inputs if _is_dynamic(value)]
     if not dynamic:
         return
     described = ", ".join(f"'{value.name}' is {describe_shape(value)}" for value in dynamic)

@@ -79,7 +79,7 @@ class Planner:
             self._plan(node)
         for index, out in enumerate(self.graph.outputs):
             self.tensors.deliver(out, Address("output", index=index))
-        if self.machine is not None:
+        if self.machine is not None and self.tensors.steps:
             chained = form_chains(self.tensors.steps, self.machine, self.threads, self.tiling, self.forms)
             self.tensors.steps, self.tensors.chain_gain = chained.steps, chained.gain
         self.tensors.arena = place(self.tensors.steps, self.tensors.memories.values())

@@ -141,7 +141,9 @@ class Tensors:
             self.append(UnpackStep(view, result))
 
     def deliver(self, value: Expr, address: Address) -> None:
-        """Bring a value to an output of the program."""
+        """Bring a value to an output of the program; there is nothing to bring where it has no elements."""
+        if 0 in shape_of(value):
+            return
         known = self.plain.get(value) if isinstance(value, Var) else None
         root = None if known is None else known.root or known
         if root is not None and root.address is None and root not in self._pinned:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import as_strided
 
 ALIGNMENT = 64
 """Bytes; what TVM's code generator assumes of every tensor it is given."""
@@ -22,7 +23,13 @@ def aligned_empty(shape: Sequence[int], dtype: npt.DTypeLike) -> npt.NDArray[Any
     size = math.prod(shape) * dtype.itemsize
     buffer = np.empty(size + ALIGNMENT, np.uint8)
     start = -buffer.ctypes.data % ALIGNMENT
-    return buffer[start : start + size].view(dtype).reshape(shape)
+    array = buffer[start : start + size].view(dtype).reshape(shape)
+    return array if size else as_strided(array, strides=_compact(shape, dtype.itemsize))
+
+
+def _compact(shape: Sequence[int], itemsize: int) -> tuple[int, ...]:
+    """Strides as programs check them; numpy's are others where there are no elements."""
+    return tuple(math.prod(shape[axis + 1 :]) * itemsize for axis in range(len(shape)))
 
 
 def aligned_zeros(size: int) -> npt.NDArray[np.uint8]:

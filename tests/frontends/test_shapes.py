@@ -24,6 +24,7 @@ HOW = 'write NAME:[1,3,224,224] for an input, NAME=1 for a dimension, or JSON: {
         ("gpu_0/data_0:[1,3]", {"gpu_0/data_0": (1, 3)}),
         ("onnx::Conv_0:[2]", {"onnx::Conv_0": (2,)}),
         ("scale:[]", {"scale": ()}),
+        ("none:[0,3]", {"none": (0, 3)}),
         ("N=8", {"N": 8}),
         ("N=8,x:[1,3] height = 224", {"N": 8, "x": (1, 3), "height": 224}),
         ("k=3:[1]", {"k=3": (1,)}),
@@ -49,17 +50,16 @@ def test_reads(text, shapes):
             '{"x": [1]',
             f"input shapes are no JSON (Expecting ',' delimiter: line 1 column 10 (char 9)): {HOW}",
         ),
-        ('{"x": [1, "2"]}', "the shape [1, \"2\"] given for input 'x' is no list of positive numbers"),
-        ('{"x": [[1]]}', "the shape [[1]] given for input 'x' is no list of positive numbers"),
-        ('{"x": [1.5]}', "the shape [1.5] given for input 'x' is no list of positive numbers"),
+        ('{"x": [1, "2"]}', "the shape [1, \"2\"] given for input 'x' is no list of sizes"),
+        ('{"x": [[1]]}', "the shape [[1]] given for input 'x' is no list of sizes"),
+        ('{"x": [1.5]}', "the shape [1.5] given for input 'x' is no list of sizes"),
         ('{"N": true}', "the size true given for dimension 'N' is no positive number"),
         ('{"N": 1, "N": 2}', "input shapes name 'N' twice"),
         ("N=0", "the size 0 given for dimension 'N' is no positive number"),
         ("N=two", "the size two given for dimension 'N' is no positive number"),
-        ("x:[1,]", "the shape [1,] given for input 'x' is no list of positive numbers"),
-        ("x:[N,3]", "the shape [N,3] given for input 'x' is no list of positive numbers"),
-        ("x:[0,3]", "the shape [0,3] given for input 'x' is no list of positive numbers"),
-        ("x:[-1,3]", "the shape [-1,3] given for input 'x' is no list of positive numbers"),
+        ("x:[1,]", "the shape [1,] given for input 'x' is no list of sizes"),
+        ("x:[N,3]", "the shape [N,3] given for input 'x' is no list of sizes"),
+        ("x:[-1,3]", "the shape [-1,3] given for input 'x' is no list of sizes"),
         ("x:[1] x:[1]", "input shapes name 'x' twice"),
     ],
 )
@@ -132,6 +132,10 @@ def test_sizes_that_mean_unknown(size):
     model.graph.input[0].type.tensor_type.shape.dim[3].dim_value = size
     with pytest.raises(DynamicShapeError, match=r"'x' is \[N,3,H,\?\]"):
         pin_shapes(model, {})
+    pinned = onnx.ModelProto()
+    pinned.CopyFrom(model)
+    pin_shapes(pinned, {"x": (1, 3, 4, 0)})  # asked for, it is what it says
+    assert pinned.graph.input[0].type.tensor_type.shape.dim[3].dim_value == 0
     pin_shapes(model, {"x": (1, 3, 4, 5)})
     assert model.graph.input[0].type.tensor_type.shape.dim[3].dim_value == 5
 

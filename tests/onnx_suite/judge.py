@@ -11,6 +11,7 @@ import re
 import sys
 import tempfile
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -48,11 +49,17 @@ def judge(folder: Path) -> tuple[Kind, str]:
 
 
 def _run(folder: Path) -> dict[str, NDArray[np.generic]]:
+    inputs = read_arrays(folder, "in")
     with tempfile.TemporaryDirectory() as place:
         artifact = Path(place) / "artifact"
-        options = ModelOptions(folder / "model.onnx", tuning_records=None)
+        options = ModelOptions(folder / "model.onnx", tuning_records=None, input_shapes=_empty(inputs))
         compile_model(CompileOptions(options, artifact, PassOptions(cache_dir=folder.parent / "kernels")))
-        return shiftc.load(artifact).run(read_arrays(folder, "in"))
+        return shiftc.load(artifact).run(inputs)
+
+
+def _empty(inputs: Mapping[str, NDArray[np.generic]]) -> dict[str, tuple[int, ...]]:
+    """The shapes of tensors without elements: in a model, a size of 0 is one that is not known."""
+    return {name: array.shape for name, array in inputs.items() if not array.size}
 
 
 def _judged_error(error: Exception, folder: Path) -> tuple[Kind, str]:
