@@ -15,16 +15,51 @@ from .relax_values import constant_of, dtype_of, shape_of
 
 @attrs.frozen
 class Window:
-    """Kernel, stride, padding (top, left, bottom, right) and dilation of a convolution or pool."""
+    """Kernel, stride, padding (top, left, bottom, right) and dilation of a convolution or pool.
+
+    spacing: how far apart the operand's elements lie; between them are zeros. A convolution over such an
+             operand is a transposed one; its stride is 1.
+    """
 
     kernel: tuple[int, int] = (1, 1)
     stride: tuple[int, int] = (1, 1)
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
     dilation: tuple[int, int] = (1, 1)
+    spacing: tuple[int, int] = (1, 1)
 
     @property
     def padded(self) -> bool:
-        return any(self.padding)
+        """The window reads zeros that lie beyond the operand's plane, or may."""
+        return any(self.padding) or self.spaced
+
+    @property
+    def spaced(self) -> bool:
+        """Between the operand's elements are zeros."""
+        return self.spacing != (1, 1)
+
+    def places(self, axis: int) -> Array:
+        """Where along an axis the first output reads its taps, zeros between elements counted: int [taps]."""
+        return np.arange(self.kernel[axis]) * self.dilation[axis] - self.padding[axis]
+
+    def residues(self, axis: int, outputs: int) -> Array:
+        """How far beyond an element of the operand each output lies: int [outputs]."""
+        return np.arange(outputs) * self.stride[axis] % self.spacing[axis]
+
+    def taps_of(self, axis: int, residue: int) -> Array:
+        """The taps along an axis that fall on the operand's elements for outputs of this residue."""
+        return np.flatnonzero((residue + self.places(axis)) % self.spacing[axis] == 0)
+
+    def taken(self, axis: int, outputs: int) -> int:
+        """How many taps along an axis all outputs together take."""
+        numbers, counts = np.unique(self.residues(axis, outputs), return_counts=True)
+        return sum(
+            int(count) * self.taps_of(axis, int(residue)).size
+            for residue, count in zip(numbers, counts, strict=True)
+        )
+
+    def skips(self, axis: int) -> bool:
+        """Some outputs read nothing: all their taps fall between elements."""
+        return any(not self.taps_of(axis, residue).size for residue in range(self.spacing[axis]))
 
 
 @attrs.frozen(eq=False)
@@ -77,6 +112,35 @@ def _convolution(node: Node) -> Anchor | str:
     channels = shape_of(node.call.args[0])[1]
     kind = "depthwise" if groups > 1 and groups == channels == weight.shape[0] else "convolution"
     return Anchor(kind, node.call.args[0], window, groups, weight.astype(np.float32, copy=False))
+
+
+def _transposed_convolution(node: Node) -> Anchor | str:
+    """As a convolution by the flipped filters, of stride 1 over elements that lie `strides` apart."""
+    a = node.call.attrs
+    weight = constant_of(node.call.args[1])
+    if weight is None:
+        return "a transposed convolution whose weight is not constant"
+    if (a.data_layout, a.kernel_layout) != ("NCHW", "IOHW"):
+        return f"a transposed convolution in layout {a.data_layout}"
+    rows, columns = int(weight.shape[2]), int(weight.shape[3])
+    strides, dilation = _ints(a.strides), _ints(a.dilation)
+    after = [int(extra) for extra in a.output_padding]
+    top, left, bottom, right = (
+        (extent - 1) * dilation[axis] - cut
+        for axis, extent, cut in zip((0, 1, 0, 1), (rows, columns) * 2, _ints(a.padding), strict=True)
+    )
+    window = Window(
+        (rows, columns),
+        (1, 1),
+        (top, left, bottom + after[0], right + after[1]),
+        (dilation[0], dilation[1]),
+        (strides[0], strides[1]),
+    )
+    groups, (inputs, outputs) = int(a.groups), weight.shape[:2]
+    by_group = weight.reshape(groups, inputs // groups, outputs, rows, columns)
+    flipped = by_group.swapaxes(1, 2).reshape(groups * outputs, -1, rows, columns)[..., ::-1, ::-1]
+    kind = "depthwise" if 1 < groups == inputs and outputs == 1 else "convolution"
+    return Anchor(kind, node.call.args[0], window, groups, np.ascontiguousarray(flipped, np.float32))
 
 
 def _matmul(node: Node) -> Anchor | str:
@@ -165,6 +229,7 @@ def _softmax(node: Node) -> Anchor | str:
 
 _ANCHORS: dict[str, Callable[[Node], Anchor | str]] = {
     "relax.nn.conv2d": _convolution,
+    "relax.nn.conv2d_transpose": _transposed_convolution,
     "relax.matmul": _matmul,
     "relax.nn.max_pool2d": _window_pool("max"),
     "relax.nn.avg_pool2d": _window_pool("avg"),

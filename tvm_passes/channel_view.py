@@ -87,7 +87,7 @@ class ChannelView:
         """
         if self.tensors[0].is_callers:
             return
-        self.memory.needs_zeros |= self.has_zeros
+        self.memory.needs_zeros |= self.has_zeros or window.skips(0) or window.skips(1)
         halos = []
         for axis, outputs, size in ((0, rows, self.extent.rows), (1, columns, self.extent.columns)):
             reach = self.reach(window, axis)
@@ -103,9 +103,12 @@ class ChannelView:
 
     def reach(self, window: Window, axis: int) -> Reach:
         """Which rows (axis 0) or columns (axis 1) of the tensors a window over the view reads."""
+        # Who reads nothing reads zeros beside the element in front of its window.
+        beside = window.spacing[axis] - 1 if window.skips(axis) else 0
         of_view = Reach.of_window(
             window.kernel[axis], window.stride[axis], window.padding[axis], window.dilation[axis]
         )
+        of_view = attrs.evolve(of_view, low=of_view.low - beside, spacing=window.spacing[axis])
         return of_view.through(self.stride[axis], *self._range(axis + 1))
 
     def _range(self, axis: int) -> tuple[int, int]:
@@ -145,16 +148,22 @@ class ChannelView:
 
         Add `tap_offsets` for the taps; padding is in them.
         """
-        stride = (window.stride[0] * self.stride[0], window.stride[1] * self.stride[1])
+        y, x = (
+            np.arange(outputs) * window.stride[axis] // window.spacing[axis] * self.stride[axis]
+            for axis, outputs in enumerate((rows, columns))
+        )
         n = np.arange(self.plane[0])[:, None, None]
-        y = np.arange(rows)[None, :, None] * stride[0]
-        x = np.arange(columns)[None, None, :] * stride[1]
-        return self.geometry.offset(n, y, x).reshape(-1).astype(np.int64)
+        return self.geometry.offset(n, y[None, :, None], x[None, None, :]).reshape(-1).astype(np.int64)
 
-    def tap_offsets(self, window: Window) -> Array:
-        """What each tap (row-major) adds to a pixel's offset: int64 [kh * kw]."""
-        dy = (np.arange(window.kernel[0]) * window.dilation[0] - window.padding[0]) * self.stride[0]
-        dx = (np.arange(window.kernel[1]) * window.dilation[1] - window.padding[1]) * self.stride[1]
+    def tap_offsets(self, window: Window, residue: tuple[int, int] = (0, 0)) -> Array:
+        """What each tap (row-major) adds to a pixel's offset: int64 [kh * kw].
+
+        residue: of the pixels, where elements are spaced; a tap between two leads to the one before.
+        """
+        dy, dx = (
+            (residue[axis] + window.places(axis)) // window.spacing[axis] * self.stride[axis]
+            for axis in (0, 1)
+        )
         g = self.geometry
         return np.asarray((dy[:, None] * g.row_stride + dx[None, :] * g.column_stride).reshape(-1), np.int64)
 

@@ -52,5 +52,5 @@ def _why_not_by(stage: Stage, var: Var) -> str | None:
         return f"it has more than {MOST_CHANNELS} channels"
     if 4 * n * channels * rows * columns < FEWEST_BYTES:
         return f"it has less than {FEWEST_BYTES} bytes"
-    classes = classes_of_pixels(stage.window, (rows, columns), (n, *stage.shape[2:]))
+    classes = classes_of_pixels(stage.window, (n, *stage.shape[2:]), (rows, columns))
     return None if all(len(pixels.taps) for pixels in classes) else "some windows lie in the padding"

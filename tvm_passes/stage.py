@@ -81,7 +81,8 @@ class Stage:
         if self.weight is None:
             return 0
         n, _, h, w = self.shape
-        return int(n * h * w * math.prod(self.weight.shape))
+        taps = (self.window.taken(axis, outputs) for axis, outputs in enumerate((h, w)))
+        return int(n * math.prod(taps) * math.prod(self.weight.shape[:2]))
 
 
 def stage_of(mod: IRModule, node: Node) -> Stage | None:

@@ -35,7 +35,8 @@ def work_cycles(
     if stage.kind == "convolution":
         return convolution_cycles(step, rows, machine, threads, forms)
     vectors = pixels * output.blocks * output.extent.lanes / machine.lanes
-    return vectors * (math.prod(stage.window.kernel) + _ELEMENT_CYCLES) / machine.fma_ports / threads
+    taps = math.prod(stage.window.kernel) / math.prod(stage.window.spacing)
+    return vectors * (taps + _ELEMENT_CYCLES) / machine.fma_ports / threads
 
 
 def phases(step: StageStep, rows: int) -> int:

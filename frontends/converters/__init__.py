@@ -16,6 +16,7 @@ from frontends.converters import (
     padding,
     shapes,
     splitting,
+    transposed,
     windows,
 )
 from frontends.converters.node import Attributes, Converter, Inputs, Node, constant
@@ -31,6 +32,7 @@ CONVERTERS: Mapping[str, Converter] = {
         padding,
         shapes,
         splitting,
+        transposed,
         windows,
     )
     for operator, converter in family.CONVERTERS.items()

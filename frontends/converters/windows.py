@@ -21,9 +21,14 @@ def _conv(node: Node) -> Expr:
     padded["kernel_shape"] = kernel
     convert = onnx_frontend.Conv.get_converter(11)
     result = convert(node.builder, onnx_frontend.onnx_input([data, weight]), padded, None)
+    return add_bias(result, bias, len(kernel))
+
+
+def add_bias(result: Expr, bias: Expr | None, axes: int) -> Expr:
+    """`result` [N, O, …], with so many axes behind its channels, plus `bias` [O] if there is one."""
     if bias is None:
         return result
-    broadcast = (1, -1, *(1 for _ in kernel))
+    broadcast = (1, -1, *(1 for _ in range(axes)))
     if isinstance(bias, GenericConst):
         return relax.op.add(result, constant(bias.value.numpy().reshape(broadcast)))
     return relax.op.add(result, relax.op.reshape(bias, broadcast))

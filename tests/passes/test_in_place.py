@@ -52,14 +52,14 @@ def kinds(program: Compiled) -> list[str]:
 
 def test_a_stem_of_three_by_three_has_four_classes() -> None:
     window = Window((3, 3), (2, 2), (1, 1, 1, 1))
-    classes = classes_of_pixels(window, (8, 8), (1, 4, 4))
+    classes = classes_of_pixels(window, (1, 4, 4), (8, 8))
     assert [(len(c.numbers), len(c.taps)) for c in classes] == [(9, 9), (3, 6), (3, 6), (1, 4)]
     assert classes[0].numbers.tolist() == [5, 6, 7, 9, 10, 11, 13, 14, 15]
     assert classes[-1].taps.tolist() == [4, 5, 7, 8]
 
 
 def test_without_padding_there_is_one_class() -> None:
-    (only,) = classes_of_pixels(Window((4, 4), (4, 4)), (8, 12), (2, 2, 3))
+    (only,) = classes_of_pixels(Window((4, 4), (4, 4)), (2, 2, 3), (8, 12))
     assert only.numbers.tolist() == list(range(12))
     assert only.taps.tolist() == list(range(16))
 
@@ -73,7 +73,7 @@ def test_every_pixel_reads_the_taps_that_lie_inside(kernel, stride, padding, dil
     reach = [plane[i] + padding[i] + padding[i + 2] - (kernel[i] - 1) * dilation[i] for i in range(2)]
     output = (images, *(max(1, -(-r // s)) for r, s in zip(reach, stride, strict=True)))
     read: dict[int, list[int]] = {}
-    for pixels in classes_of_pixels(window, plane, output):
+    for pixels in classes_of_pixels(window, output, plane):
         for number in pixels.numbers.tolist():
             assert number not in read
             read[number] = pixels.taps.tolist()

@@ -21,7 +21,7 @@ from tests.passes.modules import (
     run_with_tvm,
     tensors,
 )
-from tvm_passes.lowering.convolution import of_pixels
+from tvm_passes.lowering.convolution_part import of_pixels
 from tvm_passes.pipeline import PipelineOptions, lower_module
 from tvm_passes.tasks import tasks_of
 

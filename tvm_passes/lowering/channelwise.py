@@ -15,39 +15,48 @@ from ..anchor import Window
 from ..array import Array
 from ..channel_view import BlockView
 from ..compiled import KernelRecord
-from ..placement import Address
-from .context import ARENA, KernelCall, LoweringContext
+from ..placement import ZERO_BASE, Address
+from .borders import Pixels, classes_of_pixels
+from .context import ARENA, Invocation, KernelCall, LoweringContext, side_by_side
 from .operands import epilogue_arguments, epilogue_of, lane_bases, output_arguments, spread_rows
 from .steps import StageStep
+from .virtual_channels import taps_of
 
 
 def lower_depthwise(context: LoweringContext, step: StageStep, record: KernelRecord) -> KernelCall:
-    """`y[c, p] = sum_t w[c, t] x[c, p * stride + t]`."""
-    stage, view, blocks = step.stage, step.view, blocks_of(step)
-    assert stage.weight is not None
-    _, _, rows, columns = stage.shape
+    """`y[c, p] = sum_t w[c, t] x[c, p * stride + t]`, by classes of pixels where x is spaced."""
+    n, _, rows, columns = step.stage.shape
+    classes = classes_of_pixels(step.stage.window, (n, rows, columns))
+    chosen = [pixels for whole in classes if (pixels := whole.among(step.pixels)) is not None]
+    return KernelCall((side_by_side([_depthwise(context, step, pixels) for pixels in chosen]),), record)
+
+
+def _depthwise(context: LoweringContext, step: StageStep, pixels: Pixels) -> Invocation:
+    stage, view, output = step.stage, step.view, step.output
     row_step, column_step = view.steps(stage.window)
-    starts = view.pixels(stage.window, rows, columns)[step.pixels]
+    pixels_of_image = len(pixels.numbers) // step.batch
+    starts = view.pixels(stage.window, *stage.shape[2:])[pixels.numbers]
+    taps, weights = taps_of(stage, view, pixels)
     workload = Depthwise(
-        blocks=step.output.blocks,
-        lanes=step.output.extent.lanes,
+        blocks=output.blocks,
+        lanes=output.extent.lanes,
         batch=step.batch,
-        rows=step.rows,
-        columns=columns,
+        rows=pixels_of_image // pixels.columns,
+        columns=pixels.columns,
         row_step=row_step,
         column_step=column_step,
-        taps=tuple(int(t) for t in view.tap_offsets(stage.window)),
+        taps=tuple(int(t) for t in taps),
         epilogue=epilogue_of(stage.epilogue, step.operands),
     )
     kernel = context.kernel(workload)
-    weights = spread_rows(stage.weight.reshape(stage.weight.shape[0], -1), step.output)
+    bases = blocks_of(step).bases() if pixels.taps.size else np.full(output.blocks, ZERO_BASE)
     arguments = {
         "x": ARENA,
-        "xo": context.table(blocks.bases()),
-        "xn": context.table(starts[:: step.rows * columns]),
-        "k": context.constant(schedules.pack_weights(kernel, weights)),
+        "xo": context.table(bases),
+        "xn": context.table(starts[::pixels_of_image]),
+        "k": context.constant(schedules.pack_weights(kernel, spread_rows(weights[:, 0], output))),
     }
-    return call_stage(context, step, kernel, arguments, record)
+    return _invoke(context, step, kernel, arguments, pixels.numbers)
 
 
 def lower_window_pool(context: LoweringContext, step: StageStep, record: KernelRecord) -> KernelCall:
@@ -158,7 +167,17 @@ def call_stage(
     record: KernelRecord,
 ) -> KernelCall:
     """The kernel call, with the arguments that every stage has."""
-    epilogue, order = step.stage.epilogue, step.pixels
-    arguments |= output_arguments(context, step.output, order)
-    arguments |= epilogue_arguments(context, epilogue, step.operands, step.output, order)
-    return context.call(kernel, arguments, step.touched, record)
+    return KernelCall((side_by_side([_invoke(context, step, kernel, arguments, step.pixels)]),), record)
+
+
+def _invoke(
+    context: LoweringContext,
+    step: StageStep,
+    kernel: schedules.Kernel,
+    arguments: dict[str, Address],
+    order: Array,
+) -> Invocation:
+    """The kernel for the pixels `order` of the stage's result."""
+    arguments |= output_arguments(context, step.output, (order,))
+    arguments |= epilogue_arguments(context, step.stage.epilogue, step.operands, step.output, (order,))
+    return context.invoke(kernel, arguments, step.touched)

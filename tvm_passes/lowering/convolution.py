@@ -7,67 +7,28 @@ paired where that is allowed and modelled to pay.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 import attrs
-import numpy as np
 
 import schedules
 from schedules.paired_products import Pairing
 from schedules.workload import IndexedConv, PairedConv
 
 from ..array import Array
-from ..channel_view import ChannelView
 from ..compiled import KernelRecord
-from ..placement import Address, Blocked
-from ..stage import Stage
-from ..summation import virtual_order
-from .borders import Pixels, classes_of_pixels, one_class
+from ..placement import Address
+from .borders import Pixels, classes_of_pixels
 from .context import Invocation, KernelCall, LoweringContext, side_by_side
-from .groups import VectorGroups, share_tables
-from .operands import epilogue_arguments, epilogue_of, output_arguments, spread_rows
+from .convolution_part import Part, in_runs, together
+from .operands import epilogue_arguments, epilogue_of, output_arguments
 from .pairing import cheapest_pairing, in_fewest_lines
 from .steps import StageStep
 from .vectors import Vectors, ways_to_cut
-
-Weights = Callable[[], Array]
+from .virtual_channels import taps_of, virtual_channels
 
 WORTH_PAIRING = 0.95
 """Share of the direct form's cycles that must not be exceeded: it is the more exact one."""
-
-_SHORT = 8
-"""Pixels of a run up to which columns may have several; longer ones fill them, and share more kernels."""
-
-
-@attrs.frozen(eq=False)
-class Part:
-    """Some of the output's vectors, and the convolution that computes them.
-
-    tables:  arguments that only the kernel of this workload takes; `ct` are the virtual channels' offsets.
-    weights: [vectors * lanes, virtual channels]; made when asked for: most parts are only compared.
-    """
-
-    vectors: Vectors
-    workload: IndexedConv | PairedConv
-    tables: Mapping[str, Array]
-    weights: Weights
-
-    def of(self, starts: Array) -> Part:
-        """The same convolution of the pixels whose windows begin there."""
-        return attrs.evolve(self, workload=of_pixels(self.workload, starts))
-
-
-def of_pixels(workload: IndexedConv | PairedConv, starts: Array) -> IndexedConv | PairedConv:
-    """The same workload for the pixels whose windows begin there."""
-    workload = attrs.evolve(workload, pixels=len(starts))
-    return in_runs(workload, starts) if isinstance(workload, PairedConv) else workload
-
-
-def in_runs(workload: PairedConv, starts: Array) -> PairedConv:
-    """With what is known of the distances between the pixels whose windows begin there."""
-    run, step = _runs(starts)
-    rows, row_step = _runs(starts[::run]) if run <= _SHORT else (1, 0)
-    return attrs.evolve(workload, run=run, step=step, rows=rows, row_step=row_step)
 
 
 def lower_convolution(context: LoweringContext, step: StageStep, record: KernelRecord) -> KernelCall:
@@ -78,30 +39,33 @@ def lower_convolution(context: LoweringContext, step: StageStep, record: KernelR
     """
     stage, view = step.stage, step.view
     n, _, rows, columns = stage.shape
-    plane = view.extent.rows, view.extent.columns
+    plane = (view.extent.rows, view.extent.columns) if view.tensors[0].is_callers else None
     starts = view.pixels(stage.window, rows, columns)
-    find = classes_of_pixels if view.tensors[0].is_callers else one_class
-    calls = [
-        _invocation(context, step, part.of(starts[pixels.numbers]), pixels.numbers, starts[pixels.numbers])
-        for whole in find(stage.window, plane, (n, rows, columns))
+    parts = [
+        (part, pixels.numbers)
+        for whole in classes_of_pixels(stage.window, (n, rows, columns), plane)
         if (pixels := whole.among(step.pixels)) is not None
         for part in _cheapest(context, step, whole, starts)  # so a strip has the same sums as the plane
     ]
+    calls = [_invocation(context, step, part, orders, starts) for part, orders in together(parts, starts)]
     return KernelCall((side_by_side(calls),), record)
 
 
 def _invocation(
-    context: LoweringContext, step: StageStep, part: Part, order: Array, starts: Array
+    context: LoweringContext, step: StageStep, part: Part, orders: Sequence[Array], starts: Array
 ) -> Invocation:
-    """The part for the pixels `order`, whose windows begin at `starts`."""
+    """The part for the pixels of the first of `orders`, and what the others add to them.
+
+    starts: of the windows of all pixels.
+    """
     stage, view, output, vectors = step.stage, step.view, step.output, part.vectors
     kernel = context.kernel(part.workload)
     arguments = {
         "x": view.address,
-        "pt": context.table(starts),
+        "pt": context.table(starts[orders[0]]),
         **{name: _stored(context, table) for name, table in part.tables.items()},
-        **output_arguments(context, output, order, vectors),
-        **epilogue_arguments(context, stage.epilogue, step.operands, output, order, vectors),
+        **output_arguments(context, output, orders, vectors),
+        **epilogue_arguments(context, stage.epilogue, step.operands, output, orders, vectors),
         # The last: while these are used, what follows them is fetched, and that is the next step's.
         "k": context.constant(schedules.pack_weights(kernel, part.weights())),
     }
@@ -136,8 +100,7 @@ def _cheapest(context: LoweringContext, step: StageStep, pixels: Pixels, starts:
 
 def _part(step: StageStep, pixels: Pixels, vectors: Vectors) -> Part:
     stage, output = step.stage, step.output
-    convolve = _dense if stage.groups == 1 else _grouped
-    offsets, weights = convolve(stage, step.view, output, pixels.taps, vectors)
+    offsets, weights = virtual_channels(stage, step.view, output, pixels, vectors)
     workload = IndexedConv(
         virtual_channels=offsets.shape[1],
         blocks=vectors.count,
@@ -149,16 +112,6 @@ def _part(step: StageStep, pixels: Pixels, vectors: Vectors) -> Part:
     return Part(vectors, workload, {"ct": offsets}, weights)
 
 
-def _runs(starts: Array) -> tuple[int, int]:
-    """(run, step): into what equally long runs they fall, each number `step` from the one before."""
-    steps = np.diff(starts)
-    if not steps.size:
-        return 1, 0
-    breaks = np.flatnonzero(steps != steps[0]) + 1
-    run = int(np.gcd.reduce(np.append(breaks, len(starts))))
-    return run, int(steps[0]) if run > 1 else 0
-
-
 def _pairing(
     context: LoweringContext, step: StageStep, pixels: Pixels, part: Part, starts: Array
 ) -> Pairing | None:
@@ -166,7 +119,7 @@ def _pairing(
 
     starts: of the windows of these pixels.
     """
-    if not context.forms.pairing or step.stage.groups > 1:
+    if not context.forms.pairing or step.stage.groups > 1 or not pixels.taps.size:
         return None
     workload = in_runs(_paired_workload(part), starts)
     if schedules.refusal(workload, context.target) is not None:
@@ -175,7 +128,7 @@ def _pairing(
     (offsets,) = part.tables["ct"]
     return cheapest_pairing(
         offsets,
-        in_fewest_lines(workload, step, pixels.taps),
+        in_fewest_lines(workload, step, taps_of(step.stage, step.view, pixels)[0]),
         lambda way: schedules.modelled_cycles(way, machine, context.threads),
     )
 
@@ -217,37 +170,3 @@ def _reordered(part: Part, order: Array) -> Part:
     return attrs.evolve(
         part, tables={"ct": part.tables["ct"][:, order]}, weights=lambda: part.weights()[:, order]
     )
-
-
-def _taps(stage: Stage, view: ChannelView, chosen: Array) -> tuple[Array, Array]:
-    """Of the chosen taps, what each adds to an offset, [T], and their weights, [O, I / groups, T]."""
-    assert stage.weight is not None
-    weight = stage.weight.reshape(*stage.weight.shape[:2], -1)
-    return view.tap_offsets(stage.window)[chosen], weight[:, :, chosen]
-
-
-def _dense(
-    stage: Stage, view: ChannelView, output: Blocked, chosen: Array, vectors: Vectors
-) -> tuple[Array, Weights]:
-    """Channel offsets [1, virtual channels] and weights [vectors * lanes, virtual channels]."""
-    used = np.flatnonzero(view.source >= 0)
-    taps, weight = _taps(stage, view, chosen)
-    if not used.size:  # everything reads zero: one virtual channel of weight zero keeps the kernel whole
-        used, weight = np.zeros(1, np.int64), np.zeros_like(weight)
-    channel, tap = virtual_order(len(used), len(taps), view.extent.lanes)
-    offsets = view.bases()[used][channel] + taps[tap]
-    return offsets[None, :], lambda: spread_rows(weight[:, used[channel], tap], output)[vectors.rows]
-
-
-def _grouped(
-    stage: Stage, view: ChannelView, output: Blocked, chosen: Array, vectors: Vectors
-) -> tuple[Array, Weights]:
-    """One table per vector: the channels of all groups whose outputs lie in it, zero-weighted across.
-
-    Returns channel offsets [tables, virtual channels] and weights [vectors * lanes, virtual channels].
-    """
-    taps, weight = _taps(stage, view, chosen)
-    groups = VectorGroups.of(stage.groups, output, vectors)
-    channel, tap = virtual_order(weight.shape[1], len(taps), view.extent.lanes)
-    offsets = groups.tables(view.bases().reshape(stage.groups, -1)[:, channel] + taps[tap])
-    return share_tables(offsets), lambda: groups.weights(weight[:, channel, tap])

@@ -182,8 +182,8 @@ def lower_grouped_winograd(
         "xp": context.table(origins),
         "ct": context.table(_lanes_of_clusters(plan, stage)),
         "k": context.constant(schedules.pack_weights(kernel, filters)),
-        **output_arguments(context, output, order),
-        **epilogue_arguments(context, stage.epilogue, step.operands, output, order),
+        **output_arguments(context, output, (order,)),
+        **epilogue_arguments(context, stage.epilogue, step.operands, output, (order,)),
     }
     return context.call(kernel, arguments, step.touched, record)
 

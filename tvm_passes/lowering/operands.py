@@ -40,18 +40,20 @@ def epilogue_of(operations: Sequence[Operation], operands: Sequence[Operand | No
 
 
 def output_arguments(
-    context: LoweringContext, output: Blocked, order: Array | None = None, vectors: Vectors | None = None
+    context: LoweringContext, output: Blocked, orders: Sequence[Array] = (), vectors: Vectors | None = None
 ) -> dict[str, Address]:
     """`y`, `yo`, `yp`: where the result's blocks and pixels lie.
 
-    order:   which pixel is the kernel's i-th; None: row by row.
+    orders:  which pixel is the kernel's i-th; none: row by row. With several, the kernel has every block once
+             for each of them, whose pixels all lie equally far from the first order's.
     vectors: what the kernel takes for blocks; None: the layout's.
     """
     vectors = vectors or Vectors.whole(output)
+    pixels, apart = _in_orders(output.geometry.pixels(), orders)
     return {
         "y": output.address,
-        "yo": context.table(output.channel_base(vectors.starts)),
-        "yp": context.table(_in_order(output.geometry.pixels(), order)),
+        "yo": context.table(np.add.outer(output.channel_base(vectors.starts), apart)),
+        "yp": context.table(pixels),
     }
 
 
@@ -60,7 +62,7 @@ def epilogue_arguments(
     operations: Sequence[Operation],
     operands: Sequence[Operand | None],
     output: Blocked,
-    order: Array | None = None,
+    orders: Sequence[Array] = (),
     vectors: Vectors | None = None,
 ) -> dict[str, Address]:
     """The operands of the epilogue, by the kernel's argument names; the rest as in `output_arguments`."""
@@ -69,15 +71,22 @@ def epilogue_arguments(
     for index, (operation, operand) in enumerate(zip(operations, operands, strict=True)):
         name = f"e{index}"
         if operation.step.vector is not None:
-            arguments[name] = context.constant(spread_rows(operation.step.vector, output)[vectors.rows])
+            lanes = spread_rows(operation.step.vector, output)[vectors.rows].reshape(vectors.count, -1)
+            arguments[name] = context.constant(lanes.repeat(max(1, len(orders)), axis=0))
         elif operand is not None:
             arguments[name] = ARENA
-            arguments |= _operand_tables(context, name, operand, output, order, vectors)
+            arguments |= _operand_tables(context, name, operand, output, orders, vectors)
     return arguments
 
 
-def _in_order(offsets: Array, order: Array | None) -> Array:
-    return offsets if order is None else offsets[order]
+def _in_orders(offsets: Array, orders: Sequence[Array]) -> tuple[Array, Array]:
+    """The pixels' offsets in the first order, and how far from it each order's lie."""
+    if not orders:
+        return offsets, np.zeros(1, np.int64)
+    first = offsets[orders[0]]
+    further = [np.unique(offsets[order] - first) for order in orders]
+    assert all(len(distances) == 1 for distances in further), "pixels at different distances"
+    return first, np.concatenate(further)
 
 
 def spread_rows(rows: Array, output: Blocked) -> Array:
@@ -100,7 +109,7 @@ def _operand_tables(
     name: str,
     operand: Operand,
     output: Blocked,
-    order: Array | None,
+    orders: Sequence[Array],
     vectors: Vectors,
 ) -> dict[str, Address]:
     view = operand.view
@@ -109,13 +118,15 @@ def _operand_tables(
         offsets = np.repeat(view.pixels(Window(), 1, 1), per_batch)
     else:
         offsets = view.pixels(Window(), output.extent.rows, output.extent.columns)
-    tables = {f"{name}_rp": context.table(_in_order(offsets, order))}
+    pixels, apart = _in_orders(offsets, orders)
+    tables = {f"{name}_rp": context.table(pixels)}
     if operand.access != "lane":
         bases = _block_bases(view, output)
         assert bases is not None
         block, lane = np.divmod(vectors.starts, output.extent.lanes)
-        return tables | {f"{name}_rb": context.table(bases[block] + lane)}
-    return tables | {f"{name}_rl": context.table(lane_bases(view, output)[vectors.rows])}
+        return tables | {f"{name}_rb": context.table(np.add.outer(bases[block] + lane, apart))}
+    lanes = lane_bases(view, output)[vectors.rows].reshape(vectors.count, 1, -1)
+    return tables | {f"{name}_rl": context.table(lanes + apart[:, None])}
 
 
 def _block_bases(view: ChannelView, output: Blocked) -> Array | None:

@@ -23,13 +23,13 @@ Cycles = Callable[[PairedConv], float]
 _NARROWEST = 4
 
 
-def in_fewest_lines(workload: PairedConv, step: StageStep, taps: Array) -> tuple[PairedConv, ...]:
+def in_fewest_lines(workload: PairedConv, step: StageStep, offsets: Array) -> tuple[PairedConv, ...]:
     """The workload with lines of every width, and as few of them as could hold all pairs; none without lines.
 
-    taps: those that are read; the others may lie outside of the input.
+    offsets: of the taps that are read; others may lie outside of the input.
     """
     pairs = PAIRS * (workload.virtual_channels // GROUP)
-    widest, ways = _widest_line(step, workload.lanes, taps), []
+    widest, ways = _widest_line(step, workload.lanes, offsets), []
     while widest >= _NARROWEST:
         ways.append(attrs.evolve(workload, lines=-(-pairs // widest), line_lanes=widest))
         widest //= 2
@@ -54,12 +54,12 @@ def cheapest_pairing(offsets: Array, ways: tuple[PairedConv, ...], cycles: Cycle
     return best
 
 
-def _widest_line(step: StageStep, lanes: int, taps: Array) -> int:
+def _widest_line(step: StageStep, lanes: int, offsets: Array) -> int:
     """Elements of a line of x, for vectors of `lanes`; 0 where lines would hold what must not be read."""
     view = step.view
     if view.extent.lanes > 1:
         return view.extent.lanes
     if not view.tensors[0].is_callers:
         return 0
-    addresses = np.add.outer(view.bases(), view.tap_offsets(step.stage.window)[taps])
+    addresses = np.add.outer(view.bases(), offsets)
     return whole_lines(addresses, lanes) or 0

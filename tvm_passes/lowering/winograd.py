@@ -102,8 +102,8 @@ def _phases(
         WinogradOutput(form.outputs, output.blocks, lanes, chunk, epilogue_of(stage.epilogue, step.operands))
     )
     source = {"x": ARENA, "xo": context.table(plan.blocks.bases()), "xp": context.table(origins)}
-    target = output_arguments(context, output, order.reshape(-1))
-    target |= epilogue_arguments(context, stage.epilogue, step.operands, output, order.reshape(-1))
+    target = output_arguments(context, output, (order.reshape(-1),))
+    target |= epilogue_arguments(context, stage.epilogue, step.operands, output, (order.reshape(-1),))
     kernel, constants = products
     plane = chunk * lanes
     multiplications = side_by_side(

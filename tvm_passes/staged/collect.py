@@ -46,7 +46,7 @@ def collect(
 
     lanes: channels of a block of the layouts whose kernels' order of summation is the program's.
 
-    Raises LoweringError for an operator that makes anything but one tensor.
+    Raises LoweringError for an operator that makes anything but one tensor, and for transposed convolutions.
     """
     graph = Graph.read(mod)
     collector = _Collector(mod, node_of_var, _lanes_read(mod, lanes))
@@ -95,6 +95,9 @@ class _Collector:
         )
 
     def _stage(self, node: Node, stage: FusedStage) -> Operator:
+        if stage.window.spaced:
+            operator = self._nodes(stage.operators)[0]
+            raise LoweringError(f"{operator}: a transposed convolution has no form in a staged program")
         name = self.tensor(node.var, "plane")
         window, (read, weight) = stage.window, _without_zeros(stage)
         return Operator(
