@@ -59,6 +59,7 @@ def build_program(
         pairing=passes.pairing,
         tiling=Tiling(passes.chain, passes.h_tiles, passes.max_memory, forced=passes.force_chains),
         verify_passes=passes.verify,
+        verify_program=passes.verify_program,
         dump_ir=passes.dump_ir,
         node_of_var=imported.node_of_var,
         records=records,

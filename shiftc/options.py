@@ -45,6 +45,7 @@ class PassOptions:
     level:     0 (as imported) to 3 (everything).
     disabled:  names of passes to leave out.
     verify:    run the module before and after every pass and compare.
+    verify_program: interpret the planned program, every access checked, and compare.
     dump_ir:   folder that receives the module after every pass.
     winograd:  3 x 3 convolutions may take Winograd's form, at level 3.
     pairing:   products may be paired, at level 3.
@@ -59,6 +60,7 @@ class PassOptions:
     level: int = attrs.field(default=3, validator=[validators.ge(0), validators.le(3)])
     disabled: tuple[str, ...] = ()
     verify: bool = False
+    verify_program: bool = False
     dump_ir: Path | None = None
     winograd: bool = True
     pairing: bool = True

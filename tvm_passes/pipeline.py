@@ -35,6 +35,7 @@ from .compose import compose
 from .fold import fold
 from .forms import Forms
 from .fuse import fuse
+from .interpret import InterpretationError, ProgramError, verify_program
 from .lower import Lowered, lower
 from .lowering.context import OperatorError
 from .node import origin
@@ -62,6 +63,7 @@ class PipelineOptions:
     winograd:        3 x 3 convolutions may take Winograd's form (only at opt_level 3): faster, less exact.
     pairing:         products may be paired (only at opt_level 3): faster, less exact.
     verify_passes:   run the module before and after every pass on random inputs and compare.
+    verify_program:  interpret the planned program on random inputs, every access checked, and compare.
     dump_ir:         directory for the module after every pass, or None.
     node_of_var:     names of the model's nodes by names of the variables they became.
     tiling:          what may be computed in tiles of rows, at opt_level 3.
@@ -76,6 +78,7 @@ class PipelineOptions:
     pairing: bool = True
     tiling: Tiling = ANY_TILING
     verify_passes: bool = False
+    verify_program: bool = False
     dump_ir: Path | None = None
     node_of_var: Mapping[str, str] = attrs.field(factory=dict)
     records: Records = NO_RECORDS
@@ -160,8 +163,20 @@ def _lowered(
     tiling = options.tiling if all_forms else attrs.evolve(options.tiling, stages=1)
     lowered = lower(mod, target, options.threads, options.node_of_var, forms, options.records, tiling)
     times["lower"] = time.perf_counter() - started
+    if options.verify_program:
+        _verify(mod, lowered, options.node_of_var)
     _dump(options, len(PASSES) - 1, "lower", lowered.module)
     return lowered
+
+
+def _verify(mod: IRModule, lowered: Lowered, node_of_var: Mapping[str, str]) -> None:
+    try:
+        differs = verify_program(mod, lowered, node_of_var)
+    except (ProgramError, InterpretationError) as error:
+        verdict = "is wrong" if isinstance(error, ProgramError) else "cannot be verified"
+        raise PassError(f"the program {verdict}: {error}") from error
+    if differs is not None:
+        raise PassError(f"the program computes something else than the model: {differs}")
 
 
 def _through_passes(

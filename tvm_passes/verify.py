@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import tvm
@@ -20,24 +22,36 @@ TOLERANCE = {"float64": 1e-6, "float32": 1e-4, "float16": 1e-2}
 
 def verify_same(before: IRModule, after: IRModule, seed: int = 0) -> str | None:
     """Run `main` of both on the same random inputs; what differs, or None."""
+    inputs = on_device(random_inputs(before, seed))
+    return difference(run_module(before, inputs), run_module(after, inputs))
+
+
+def random_inputs(mod: IRModule, seed: int) -> list[Array]:
+    """Standard normal numbers for every parameter of `main`, in its type."""
     generator = np.random.default_rng(seed)
-    inputs = []
-    for param in before["main"].params:
-        array = generator.standard_normal(shape_of(param))
-        inputs.append(tvm.runtime.tensor(array.astype(dtype_of(param))))
-    expected, actual = run_module(before, inputs), run_module(after, inputs)
+    params = mod["main"].params
+    return [generator.standard_normal(shape_of(p)).astype(dtype_of(p)) for p in params]
+
+
+def on_device(arrays: Sequence[Array]) -> list[tvm.runtime.Tensor]:
+    """The arrays as TVM's runtime takes them."""
+    return [tvm.runtime.tensor(array) for array in arrays]
+
+
+def difference(expected: Sequence[Array], actual: Sequence[Array]) -> str | None:
+    """What differs between the outputs, beyond rounding; or None."""
     if len(expected) != len(actual):
         return f"{len(expected)} outputs became {len(actual)}"
     for index, (want, got) in enumerate(zip(expected, actual, strict=True)):
         if (want.shape, want.dtype) != (got.shape, got.dtype):
             return f"output {index} of type {want.dtype}{want.shape} became {got.dtype}{got.shape}"
-        error, scale = _difference(want.astype(np.float64), got.astype(np.float64))
+        error, scale = _errors(want.astype(np.float64), got.astype(np.float64))
         if not error <= TOLERANCE.get(str(want.dtype), 0.0) * scale:
             return f"output {index} differs by {error:.3g} of {scale:.3g}"
     return None
 
 
-def _difference(want: Floats, got: Floats) -> tuple[float, float]:
+def _errors(want: Floats, got: Floats) -> tuple[float, float]:
     """The largest difference (nan where only one is a number) and the largest finite value."""
     same = (want == got) | (np.isnan(want) & np.isnan(got))
     differences = np.abs(want[~same] - got[~same])

@@ -41,6 +41,9 @@ from shiftc.options import CompileOptions
 @click.option("--dump-ir", type=PATH, help="Write the module after every pass into this folder.")
 @click.option("--print-pass-times", is_flag=True, help="Print how long every pass took.")
 @click.option("--verify-passes", is_flag=True, help="Run the module before and after every pass and compare.")
+@click.option(
+    "--verify-program", is_flag=True, help="Interpret the planned program, every access checked, and compare."
+)
 @click.option("--disabled-pass", "disabled_passes", multiple=True, metavar="NAME", help="Leave a pass out.")
 @form_flags
 @click.option("--no-cache", is_flag=True, help="Compile every kernel anew, and keep none.")
@@ -64,6 +67,7 @@ def compile_(
     dump_ir: Path | None,
     print_pass_times: bool,
     verify_passes: bool,
+    verify_program: bool,
     disabled_passes: tuple[str, ...],
     verbose: bool,
     no_cache: bool,
@@ -83,6 +87,7 @@ def compile_(
             level=opt_level,
             disabled=disabled_passes,
             verify=verify_passes,
+            verify_program=verify_program,
             dump_ir=dump_ir,
             cache=not no_cache,
             cache_dir=cache_dir,

@@ -27,7 +27,7 @@ def run_generic(state: State, invocation: Invocation, where: Where) -> Accesses:
     reads: list[tuple[Memory, Array]] = []
     inputs = [_read(state, tensor, next(addresses), where, reads) for tensor in read]
     shapes = [(tensor.shape, tensor.dtype) for tensor in touched.writes if isinstance(tensor, Plain)]
-    results = evaluate_function(invocation.operator, inputs, shapes)
+    results = evaluate_function(invocation.operator, inputs, shapes, where)
     writes = [
         _write(state, tensor, next(addresses), result, where)
         for tensor, result in zip(touched.writes, results, strict=True)
@@ -43,7 +43,7 @@ def _words(tensor: Plain, address: Address) -> tuple[Memory, Array]:
 def _within(state: State, tensor: Plain, address: Address, where: Where) -> tuple[Memory, Array]:
     memory, words = _words(tensor, address)
     if words.size and int(words[-1]) >= state.memories[memory].size:
-        at = attrs.evolve(where, tensor=tensor.name)
+        at = attrs.evolve(where, tensor=state.places.named(tensor.name))
         raise ProgramError(at, f"lies beyond the end of the {memory[0]}")
     return memory, words
 
@@ -74,7 +74,9 @@ def _write(
     memory, words = _within(state, tensor, address, where)
     place = state.places.of(tensor)
     if (memory, address.offset // WORD) != (place.memory, place.start):
-        raise ProgramError(attrs.evolve(where, tensor=tensor.name), "is written outside of its place")
+        raise ProgramError(
+            attrs.evolve(where, tensor=state.places.named(tensor.name)), "is written outside of its place"
+        )
     holds = state.memories[memory].holds
     assert holds is not None
     raw = np.ascontiguousarray(result).reshape(-1).view(np.uint8)

@@ -7,6 +7,8 @@ just zero.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import attrs
 import numpy as np
 
@@ -70,9 +72,13 @@ class _Numbered:
 
 
 class Places:
-    """Numbers all tensors' elements; says where tensors lie, and whose element a number is."""
+    """Numbers all tensors' elements; says where tensors lie, and whose element a number is.
 
-    def __init__(self) -> None:
+    named: what a tensor is called in messages, by its name.
+    """
+
+    def __init__(self, named: Callable[[str], str] = str) -> None:
+        self.named = named
         self._numbered: dict[Tensor, _Numbered] = {}
         self._places: dict[tuple[Tensor, int, int], Place] = {}
         self._firsts: list[int] = []
@@ -100,7 +106,7 @@ class Places:
         position = int(np.searchsorted(self._firsts, number, side="right")) - 1
         numbered = list(self._numbered.values())[position]
         inside = np.unravel_index(number - numbered.first, numbered.shape)
-        return numbered.tensor.name, _index(numbered.tensor, [int(i) for i in inside])
+        return self.named(numbered.tensor.name), _index(numbered.tensor, [int(i) for i in inside])
 
     def _blocked(self, tensor: Tensor) -> Place:
         assert isinstance(tensor, Blocked)
@@ -109,7 +115,8 @@ class Places:
         )
         assert tensor.base is not None
         start = tensor.address.offset // WORD + tensor.base
-        return Place(tensor.name, memory_of(tensor.address), start, holds.reshape(-1), parts.reshape(-1))
+        name = self.named(tensor.name)
+        return Place(name, memory_of(tensor.address), start, holds.reshape(-1), parts.reshape(-1))
 
 
 def memory_of(address: Address) -> Memory:
@@ -128,7 +135,8 @@ def _plain(places: Places, tensor: Plain) -> Place:
     address = tensor.address
     assert address is not None, f"{tensor.name} was never placed"
     holds = first + np.arange(words)
-    return Place(tensor.name, memory_of(address), address.offset // WORD, holds, np.zeros(words, np.int8))
+    name = places.named(tensor.name)
+    return Place(name, memory_of(address), address.offset // WORD, holds, np.zeros(words, np.int8))
 
 
 def _lanes(tensor: Blocked) -> Array:

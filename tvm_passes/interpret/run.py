@@ -7,13 +7,15 @@ one arena, as it does in a session: whatever it relies on must still be there th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 
 from ..array import Array
 from ..lower import Lowered
 from ..lowering.context import Invocation, KernelCall, Phase
+from ..node import origin
 from .arguments import State
 from .errors import ProgramError, Where
 from .generic import run_generic
@@ -22,16 +24,21 @@ from .places import REMAINS, Places
 from .races import Races
 from .stores import Accesses, run_kernel
 
+NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
-def run_program(lowered: Lowered, inputs: Sequence[Array], runs: int = 2) -> list[Array]:
+
+def run_program(
+    lowered: Lowered, inputs: Sequence[Array], runs: int = 2, node_of_var: Mapping[str, str] = NO_NAMES
+) -> list[Array]:
     """The outputs of a program, interpreted `runs` times over one arena.
 
+    node_of_var: names of the model's nodes by those of variables: what tensors are called in messages.
     Raises ProgramError where a step reads what nobody wrote or what is no longer there, writes outside of its
     tensor, or meets another task, and where a later run gives other bits than the first;
     InterpretationError for an operator that cannot be interpreted.
     """
     _check_inputs(lowered, inputs)
-    state = State(Memories(lowered, inputs), Places())
+    state = State(Memories(lowered, inputs), Places(lambda name: node_of_var.get(origin(name), name)))
     first: list[Array] = []
     for number in range(runs):
         if number:
