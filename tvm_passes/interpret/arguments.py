@@ -103,7 +103,7 @@ class Arguments:
         """The words of these elements. Raises ProgramError where there are none."""
         address = self.at[name]
         first, end = 0, self.words(name).size
-        if address.region == "constants":
+        if address.region == "constants" and name in self.touched.reads:
             first = address.offset // WORD
             (tensor,) = self.touched.reads[name]
             assert isinstance(tensor, Plain)
