@@ -15,7 +15,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from frontends.signature import static_shape
+from frontends.known_values import known_values, static_shapes
+from frontends.model_file import standard_opset
 from frontends.subgraphs import written_out
 
 MOST_NODES = 20_000
@@ -25,7 +26,9 @@ MOST_NODES = 20_000
 def write_out_control_flow(model: onnx.ModelProto) -> bool:
     """Write out, in place, what can be; whether anything was. Types of values must be recorded in `model`."""
     graph = model.graph
-    known = _Known.of(graph)
+    if not any(node.op_type in _COURSES for node in graph.node):
+        return False
+    known = _Known(known_values(graph, standard_opset(model)), static_shapes(graph))
     written = _Written()
     changed = False
     for node in graph.node:
@@ -48,17 +51,6 @@ class _Known:
 
     constants: Mapping[str, NDArray[np.generic]]
     shapes: Mapping[str, tuple[int, ...]]
-
-    @classmethod
-    def of(cls, graph: onnx.GraphProto) -> _Known:
-        constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-        for node in graph.node:
-            value = _constant(node)
-            if value is not None:
-                constants[node.output[0]] = value
-        values = (*graph.input, *graph.value_info, *graph.output)
-        shapes = {value.name: shape for value in values if (shape := static_shape(value)) is not None}
-        return cls(constants, {**shapes, **{name: array.shape for name, array in constants.items()}})
 
     def scalar(self, name: str, missing: int | None) -> int | None:
         """The value of a constant; `missing` where the input is left out, None where it is not known."""

@@ -19,7 +19,6 @@ import attrs
 import numpy as np
 import onnx
 import tvm
-from onnx.reference import ReferenceEvaluator
 from tvm import relax
 from tvm.ir import GenericConst
 from tvm.relax.frontend.onnx.onnx_frontend import ONNXGraphImporter
@@ -29,6 +28,7 @@ from frontends.converters import CONVERTERS, Attributes, Inputs, Node, constant
 from frontends.converters.node import dtype_of
 from frontends.errors import DynamicShapeError, OperatorImportError
 from frontends.ignored import require_nothing_ignored
+from frontends.known_values import evaluate
 from frontends.load import DEFAULT_OPTIONS, ImportOptions, load_model
 from frontends.model_file import standard_opset
 from frontends.names import unique_name
@@ -190,16 +190,8 @@ class _Importer(ONNXGraphImporter):
 
     def _fold(self, node: onnx.NodeProto, inputs: list[Any]) -> list[Any]:
         values = {name: value.value.numpy() for name, value in zip(node.input, inputs, strict=True) if name}
-        graph = onnx.helper.make_graph(
-            [node],
-            node.name,
-            [onnx.helper.make_value_info(name, onnx.TypeProto()) for name in values],
-            [onnx.helper.make_value_info(name, onnx.TypeProto()) for name in node.output if name],
-        )
-        opsets = [onnx.helper.make_opsetid(node.domain, self.opset)]
-        evaluator = ReferenceEvaluator(onnx.helper.make_model(graph, opset_imports=opsets))
-        results = iter(evaluator.run(None, values))
-        return [constant(np.asarray(next(results))) if name else None for name in node.output]
+        results = evaluate(node, self.opset, values)
+        return [None if result is None else constant(result) for result in results]
 
     def _unpack(self, result: Any) -> list[Any]:
         if isinstance(result, relax.Tuple):

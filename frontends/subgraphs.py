@@ -34,14 +34,15 @@ def _rename(graph: onnx.GraphProto, prefix: str, outer: Mapping[str, str]) -> No
         for values in (node.input, node.output):
             for index, name in enumerate(values):
                 values[index] = names.get(name, name)
-        for body in _bodies(node):
+        for body in bodies(node):
             inputs = {value.name: prefix + value.name for value in body.input}
             for value in body.input:
                 value.name = inputs[value.name]
             _rename(body, prefix, {**names, **inputs})
 
 
-def _bodies(node: onnx.NodeProto) -> Iterable[onnx.GraphProto]:
+def bodies(node: onnx.NodeProto) -> Iterable[onnx.GraphProto]:
+    """The graphs a control-flow node holds."""
     for attribute in node.attribute:
         if attribute.type == onnx.AttributeProto.GRAPH:
             yield attribute.g

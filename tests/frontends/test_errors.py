@@ -9,6 +9,7 @@ import pytest
 from onnx import numpy_helper
 
 from frontends import ModelError, import_model
+from frontends.converters import CONVERTERS
 from frontends.errors import (
     InvalidModelError,
     ModelFileError,
@@ -169,7 +170,8 @@ def test_supported_operator_used_in_an_unsupported_way(save):
     )
 
 
-def test_output_nobody_computes(save):
+def test_output_nobody_computes(save, monkeypatch):
+    monkeypatch.setitem(CONVERTERS, "LayerNormalization", lambda node: list(node.inputs)[:1])
     model = """<ir_version: 8, opset_import: ["": 17]>
         g (float[2,3] x) => (float[2,3] y, float[2,1] mean) <float[3] s = {1, 2, 3}>
         { [norm] y, mean = LayerNormalization(x, s) }"""
