@@ -1,5 +1,5 @@
 """`python -m shiftc` is `shiftc`."""
 
-from shiftc.cli import entry_point
+from shiftc.start import entry_point
 
 entry_point()

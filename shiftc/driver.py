@@ -10,13 +10,13 @@ import attrs
 
 from schedules import machine_of as machine_parameters
 from shiftc import zoo
-from shiftc.artifact import is_artifact, read_manifest
+from shiftc.artifact import is_artifact
 from shiftc.artifact_writer import check_writable, write_artifact
 from shiftc.atomic_file import replacing
 from shiftc.build import build_program, import_file
 from shiftc.errors import OutputError
 from shiftc.execution import RunReport, run_artifact
-from shiftc.inspection import Inspection
+from shiftc.inspection import Inspection, inspect_artifact
 from shiftc.linker import linker_for
 from shiftc.manifest import Manifest
 from shiftc.options import (
@@ -147,7 +147,7 @@ def inspect_model(options: InspectOptions, progress: Progress = silent) -> Inspe
     Raises an ArtifactError for an artifact; TargetError, ModelError or PassError for a model.
     """
     if is_artifact(options.path):
-        return Inspection(read_manifest(options.path))
+        return inspect_artifact(options.path)
     program = build_program(options.model, progress=progress)
     return Inspection(program.manifest, program.skipped_records)
 

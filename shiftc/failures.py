@@ -8,7 +8,7 @@ from schedules.tuning.database import RecordsError
 from shiftc.exit_status import ExitStatus
 from shiftc.zoo import UnknownNetwork
 from tvm_passes.lowering.context import LoweringError
-from tvm_passes.pipeline import PassError
+from tvm_passes.pipeline import DumpError, PassError
 from tvm_passes.within_memory import MemoryLimitError
 
 # The first class that fits decides: subclasses stand before their bases.
@@ -24,6 +24,7 @@ _STATUSES: tuple[tuple[type[Exception], ExitStatus], ...] = (
     (model.DynamicShapeError, ExitStatus.SHAPE_NOT_PINNED),
     (model.InputShapeError, ExitStatus.INPUT_SHAPES_WRONG),
     (model.ModelError, ExitStatus.MODEL_INVALID),
+    (DumpError, ExitStatus.OUTPUT_UNWRITABLE),
     (PassError, ExitStatus.COMPILATION_FAILED),
     (MemoryLimitError, ExitStatus.MEMORY_EXCEEDED),
     (LoweringError, ExitStatus.COMPILATION_FAILED),

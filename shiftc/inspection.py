@@ -1,12 +1,14 @@
-"""What a compiled model consists of, for people and for scripts."""
+"""What a compiled model consists of, for people and for scripts. Imports no compiler."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import attrs
 
+from shiftc.artifact import read_manifest
 from shiftc.manifest import Manifest
 
 
@@ -63,3 +65,8 @@ class Inspection:
             "kernels": manifest["kernels"],
             "skipped_records": list(self.skipped_records),
         }
+
+
+def inspect_artifact(path: Path) -> Inspection:
+    """What the artifact at `path` holds. Raises an ArtifactError."""
+    return Inspection(read_manifest(path))

@@ -48,7 +48,7 @@ class Linker:
     ) -> None:
         """Links `objects` to the shared library `output`, with a build ID in hexadecimal, or none.
 
-        Raises LinkError, or OutputError where there is no room for what is linked.
+        Raises LinkError, or OSError or OutputError where there is no room for what is linked.
         """
         identity = f"-Wl,--build-id={f'0x{build_id}' if build_id else 'none'}"
         arguments = [*self.command, *_FLAGS, identity, "-o", str(output), *objects, *(options or ())]
@@ -109,8 +109,9 @@ def _chosen(variable: str) -> tuple[str, ...]:
 
 
 def _check_room(folder: Path, objects: Sequence[str]) -> None:
-    """Raises OutputError unless as much as is linked can be written, there and where linkers put their own
-    files."""
+    """Raises OSError unless as much as is linked can be written there, OutputError unless it can where
+    linkers put their own files.
+    """
     size = sum(Path(file).stat().st_size for file in objects if Path(file).is_file())
     for place in (folder, Path(tempfile.gettempdir())):
         try:
@@ -118,6 +119,8 @@ def _check_room(folder: Path, objects: Sequence[str]) -> None:
                 for _ in range(0, size, 1 << 20):
                     file.write(bytes(1 << 20))
         except OSError as error:
+            if place == folder:
+                raise
             raise OutputError(f"cannot write in '{place}': {error.strerror}") from error
 
 

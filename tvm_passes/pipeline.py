@@ -49,6 +49,10 @@ from .traffic import traffic_of
 from .verify import verify_same
 
 
+class DumpError(Exception):
+    """A file of `dump_ir` cannot be written."""
+
+
 class PassError(Exception):
     """A pass that is not known, or whose output is wrong; the message names it."""
 
@@ -227,5 +231,9 @@ def _check_disabled(options: PipelineOptions) -> None:
 
 def _dump(options: PipelineOptions, number: int, name: str, mod: IRModule) -> None:
     if options.dump_ir is not None:
-        options.dump_ir.mkdir(parents=True, exist_ok=True)
-        (options.dump_ir / f"{number:02d}-{name}.py").write_text(mod.script(), encoding="utf-8")
+        file = options.dump_ir / f"{number:02d}-{name}.py"
+        try:
+            options.dump_ir.mkdir(parents=True, exist_ok=True)
+            file.write_text(mod.script(), encoding="utf-8")
+        except OSError as error:
+            raise DumpError(f"cannot write '{file}': {error.strerror}") from error

@@ -8,11 +8,12 @@ from typing import Any
 
 import click
 
+from shiftc.artifact import is_artifact
 from shiftc.cli.flags import PATH, debug_flag, model_flags, model_options, records_flags
 from shiftc.cli.pipeline import pipeline_flags, print_pipelines
 from shiftc.cli.terminal import Terminal
 from shiftc.cli.units import quantity
-from shiftc.inspection import Inspection
+from shiftc.inspection import Inspection, inspect_artifact
 from shiftc.manifest import KernelEntry, Manifest, Traffic
 from shiftc.options import InspectOptions
 
@@ -38,8 +39,6 @@ def inspect(
     **model_values: Any,
 ) -> None:
     """Show every index map found in MODEL or ARTIFACT, where it was folded, and the kernels that are left."""
-    from shiftc.driver import inspect_model
-
     if pipeline:
         print_pipelines(
             terminal,
@@ -54,8 +53,13 @@ def inspect(
     if any(value is not None for value in (h_tiles, engine_rates, timeline, emit_tir)):
         raise click.UsageError("--h-tiles, --engine-rates, --timeline and --emit-tir go with --pipeline")
 
-    with terminal.progress() as progress:
-        inspection = inspect_model(InspectOptions(model_options(path, **model_values)), progress)
+    if is_artifact(path):
+        inspection = inspect_artifact(path)
+    else:
+        from shiftc.driver import inspect_model
+
+        with terminal.progress() as progress:
+            inspection = inspect_model(InspectOptions(model_options(path, **model_values)), progress)
     if as_json:
         terminal.write_json(inspection.as_json())
         return

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import sys
+import errno
 import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
+from typing import Any
 
 import click
 
@@ -17,11 +18,25 @@ from shiftc.cli.run import run
 from shiftc.cli.terminal import Terminal
 from shiftc.cli.tune import tune
 from shiftc.cli.zoo import zoo
-from shiftc.errors import ShiftcError
+from shiftc.errors import OutputClosedError, ShiftcError
 from shiftc.exit_status import ExitStatus
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class Verbs(click.Group):
+    """Where click would begin a line of its own when it is interrupted, this does not."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise _InterruptedError from None
+
+
+class _InterruptedError(Exception):
+    """Ctrl-C within a verb."""
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="shiftc")
 def shiftc() -> None:
     """Compile ONNX models of compact convolutional networks, run, time, tune and inspect them."""
@@ -31,30 +46,32 @@ for verb in (compile_, run, bench, tune, inspect, zoo):
     shiftc.add_command(verb)
 
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+"""Nobody reads files with these errors: wherever one comes from, it was being written."""
+
+
 def main(args: Sequence[str], env: Mapping[str, str]) -> ExitStatus:
     """Runs the command line `args` (without the program's name); raises nothing."""
     terminal = Terminal.from_environment(env)
     try:
-        shiftc.main(args=list(args), prog_name="shiftc", obj=terminal, standalone_mode=False)
+        with redirect_stdout(terminal.out.file):  # click prints help there
+            shiftc.main(args=list(args), prog_name="shiftc", obj=terminal, standalone_mode=False)
+        terminal.out.file.flush()
     except click.exceptions.NoArgsIsHelpError as error:
-        terminal.say(error.format_message())
+        for line in error.format_message().splitlines():
+            terminal.say(line)
         return ExitStatus.USAGE
     except click.ClickException as error:
         terminal.complain(error.format_message())
         return ExitStatus.USAGE
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, click.Abort, _InterruptedError):
         terminal.complain("interrupted")
         return ExitStatus.INTERRUPTED
-    except BrokenPipeError:
-        return ExitStatus.SUCCESS
+    except OutputClosedError as error:
+        return error.status
     except Exception as error:  # the one place that may not let anything through
         return _failure(error, terminal)
     return ExitStatus.SUCCESS
-
-
-def entry_point() -> None:
-    """What the installed `shiftc` script calls."""
-    sys.exit(main(sys.argv[1:], os.environ))
 
 
 def _failure(error: Exception, terminal: Terminal) -> ExitStatus:
@@ -64,6 +81,10 @@ def _failure(error: Exception, terminal: Terminal) -> ExitStatus:
     if status is not None:
         terminal.complain(str(error))
         return status
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        where = f" '{error.filename}'" if error.filename else ""
+        terminal.complain(f"cannot write{where}: {error.strerror}")
+        return ExitStatus.OUTPUT_UNWRITABLE
     hint = "" if terminal.debug else " (a fault in shiftc; --debug shows where)"
     terminal.complain(f"{_summary(error)}{hint}")
     return ExitStatus.INTERNAL

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, cast
 
 import attrs
 from rich import box
@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from shiftc.atomic_file import replacing
+from shiftc.cli.streams import Remarks, Results, printable
 from shiftc.progress import Progress
 
 _WIDTH = 120
@@ -38,28 +39,30 @@ class Terminal:
 
         Tables that go to a file or pipe are as wide as `COLUMNS` says, or 120.
         """
-        width = None if sys.stdout.isatty() or "COLUMNS" in env else _WIDTH
+        out = Results(sys.stdout)
+        width = None if out.isatty() or "COLUMNS" in env else _WIDTH
         return cls(
-            out=Console(file=sys.stdout, highlight=False, width=width, _environ=env),
-            err=Console(file=sys.stderr, highlight=False, _environ=env),
+            out=Console(file=cast(TextIO, out), highlight=False, width=width, _environ=env),
+            err=Console(file=cast(TextIO, Remarks(sys.stderr)), highlight=False, _environ=env),
         )
 
     def say(self, text: str) -> None:
         """One line of the result, as it is: no markup, not wrapped."""
-        self.out.print(text, markup=False, soft_wrap=True)
+        self.out.print(printable(text), markup=False, soft_wrap=True)
 
     def complain(self, text: str) -> None:
         """One line of error, whatever line breaks the text has."""
-        self.err.print(f"shiftc: error: {' '.join(text.split())}", markup=False, soft_wrap=True)
+        self.err.print(f"shiftc: error: {printable(' '.join(text.split()))}", markup=False, soft_wrap=True)
 
     def warn(self, text: str) -> None:
         """One line about what went wrong beside the result, which is whole."""
-        self.err.print(f"shiftc: warning: {' '.join(text.split())}", markup=False, soft_wrap=True)
+        self.err.print(f"shiftc: warning: {printable(' '.join(text.split()))}", markup=False, soft_wrap=True)
 
     def show(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """A table; cells are taken literally, and cut off rather than wrapped."""
-        table = Table(*columns, title=title, title_justify="left", box=box.SIMPLE_HEAD)
-        for row in fitted(columns, rows, self.out.width):
+        table = Table(*columns, title=Text(printable(title)), title_justify="left", box=box.SIMPLE_HEAD)
+        cells = [[printable(cell) for cell in row] for row in rows]
+        for row in fitted(columns, cells, self.out.width):
             table.add_row(*(Text(cell, no_wrap=True) for cell in row))
         self.out.print(table)
 

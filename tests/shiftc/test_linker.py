@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import platform
+import resource
 import stat
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 import shiftc
-from shiftc.errors import NoLinkerError, ShiftcError
+from shiftc.errors import LinkError, NoLinkerError, ShiftcError
 from shiftc.linker import linker_for
 
 HERE = platform.machine()
@@ -59,6 +60,56 @@ def test_cross_compiler(empty_path: Path) -> None:
         linker_for("riscv64")
     _program(empty_path / "riscv64-linux-gnu-gcc", "exit 0")
     linker_for("riscv64")("out.so", ["a.o"])
+
+
+@pytest.mark.parametrize(
+    ("variable", "command", "words"),
+    [
+        ("CC", "/absent/cc -m64", ["$CC", "'/absent/cc'"]),
+        ("CXX", "/absent/c++", ["$CXX", "'/absent/c++'"]),
+        ("CC", 'cc "unbalanced', ["$CC", "quotation"]),
+        ("CC", "/tmp", ["$CC", "'/tmp'"]),
+    ],
+)
+def test_a_choice_that_is_no_program(
+    empty_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, command: str, words: list[str]
+) -> None:
+    monkeypatch.setenv(variable, command)
+    with pytest.raises(NoLinkerError) as caught:
+        linker_for(HERE)
+    assert all(word in str(caught.value) for word in words)
+
+
+def test_an_empty_choice_is_none(empty_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CC", "  ")
+    _program(empty_path / "cc", "exit 0")
+    assert linker_for(HERE).command == (str(empty_path / "cc"),)
+
+
+def test_a_program_that_is_none(empty_path: Path) -> None:
+    (empty_path / "cc").write_bytes(b"\x7fELF, or so it seems")
+    (empty_path / "cc").chmod(0o755)
+    with pytest.raises(LinkError, match="cannot be executed"):
+        linker_for(HERE)("out.so", ["a.o"])
+
+
+def test_words_in_any_encoding(empty_path: Path) -> None:
+    _program(empty_path / "cc", "printf 'caf\\351' >&2; exit 1")
+    with pytest.raises(LinkError, match="caf"):
+        linker_for(HERE)("out.so", ["a.o"])
+
+
+def test_no_room_is_not_the_linkers_fault(empty_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limit on the size of files stands for a full disk: the linker is ended by it."""
+    _program(empty_path / "cc", "kill -XFSZ $$")
+    (empty_path / "a.o").write_bytes(bytes(100_000))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            linker_for(HERE)(str(empty_path / "out.so"), [str(empty_path / "a.o")])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_failure_is_one_line(empty_path: Path) -> None:

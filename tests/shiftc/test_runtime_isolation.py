@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 COMPILER = {"frontends", "schedules", "tvm_passes", "tvm", "onnx", "onnxslim"}
 
 
@@ -38,6 +40,7 @@ def test_executing_a_staged_program_loads_no_compiler() -> None:
     assert not modules & (COMPILER - {"tvm_passes"})
 
 
-def test_the_verb_run_loads_no_compiler(artifact: Path) -> None:
-    code = f"from shiftc.cli import main\nassert main(['run', {str(artifact)!r}], {{}}) == 0"
+@pytest.mark.parametrize("verb", ["run", "inspect"])
+def test_verbs_on_artifacts_load_no_compiler(artifact: Path, verb: str) -> None:
+    code = f"from shiftc.cli import main\nassert main([{verb!r}, {str(artifact)!r}], {{}}) == 0"
     assert not _modules_after(code) & COMPILER
