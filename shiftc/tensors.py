@@ -14,6 +14,7 @@ from shiftc.atomic_file import replacing
 from shiftc.errors import InputFileError
 from shiftc.manifest import TensorSpec
 from shiftc.options import FillMode
+from shiftc.runtime.element_types import dtype_named
 from shiftc.runtime.memory import aligned_empty
 
 Tensors = dict[str, npt.NDArray[Any]]
@@ -47,10 +48,10 @@ def made_up(specs: tuple[TensorSpec, ...], mode: FillMode, seed: int = 0) -> Ten
     random = np.random.default_rng(seed)
     tensors: Tensors = {}
     for spec in specs:
-        tensor = aligned_empty(spec.shape, spec.dtype)
+        tensor = aligned_empty(spec.shape, dtype_named(spec.dtype))
         if mode == "random":
             numbers = random.random(spec.shape)
-            tensor[...] = numbers if tensor.dtype.kind == "f" else numbers < 0.5
+            tensor[...] = numbers if "float" in spec.dtype else numbers < 0.5
         else:
             tensor.fill(mode == "ones")
         tensors[spec.name] = tensor

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import tvm_ffi
 
 from shiftc.errors import InputDtypeError, InputNameError, InputShapeError
 from shiftc.manifest import TensorSpec
+from shiftc.runtime.element_types import dtype_named, tensor_of
 from shiftc.runtime.memory import aligned_empty, is_aligned
 
 _WORTH_ASKING = 1 << 15
@@ -22,9 +22,9 @@ class InputSlot:
 
     def __init__(self, spec: TensorSpec) -> None:
         self._spec = spec
-        self._dtype = np.dtype(spec.dtype)
-        self._staged = aligned_empty(spec.shape, spec.dtype)
-        self._tensor = tvm_ffi.from_dlpack(self._staged)
+        self._dtype = dtype_named(spec.dtype)
+        self._staged = aligned_empty(spec.shape, self._dtype)
+        self._tensor = tensor_of(self._staged)
 
     def take(self, value: npt.ArrayLike) -> Any:
         """`value` as a tensor that starts at a multiple of 64 bytes.
@@ -45,7 +45,7 @@ class InputSlot:
                 f"input '{spec.name}' has shape {list(array.shape)}, the model takes {list(spec.shape)}"
             )
         if array.nbytes >= _WORTH_ASKING and is_aligned(array):
-            return tvm_ffi.from_dlpack(array)
+            return tensor_of(array)
         self._staged[...] = array  # sooner begun than np.copyto
         return self._tensor
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import tvm_ffi
 
 from shiftc.errors import InputDtypeError, InputNameError, InputShapeError, OutputArrayError
 from shiftc.manifest import TensorSpec
+from shiftc.runtime.element_types import dtype_named, tensor_of
 from shiftc.runtime.memory import aligned_empty
 
 
@@ -21,8 +21,8 @@ class OutputSlot:
 
     def __init__(self, spec: TensorSpec) -> None:
         self._spec = spec
-        self._array: npt.NDArray[Any] = aligned_empty(spec.shape, spec.dtype)
-        self.tensor: Any = tvm_ffi.from_dlpack(self._array)
+        self._array: npt.NDArray[Any] = aligned_empty(spec.shape, dtype_named(spec.dtype))
+        self.tensor: Any = tensor_of(self._array)
 
     def give(self, given: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
         """The output as a new array, or in `given`, which `check` let pass."""

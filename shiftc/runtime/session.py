@@ -20,6 +20,7 @@ import tvm_ffi
 from shiftc.artifact import OpenArtifact, check_machine, opened
 from shiftc.errors import ArtifactTooLargeError, SessionClosedError
 from shiftc.manifest import CONSTANTS, LIBRARY, Manifest, Signature
+from shiftc.runtime.element_types import dtype_named
 from shiftc.runtime.inputs import InputSlot, check_names
 from shiftc.runtime.library import check_versions, load_entry
 from shiftc.runtime.limits import check_memory
@@ -203,5 +204,5 @@ def _needed(manifest: Manifest) -> int:
     return (
         files
         + manifest.arena_bytes
-        + sum(math.prod(spec.shape) * np.dtype(spec.dtype).itemsize for spec in specs)
+        + sum(math.prod(spec.shape) * dtype_named(spec.dtype).itemsize for spec in specs)
     )
