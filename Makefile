@@ -6,6 +6,7 @@ INSTALLED := $(VENV)/.installed
 DEMO := build/demo
 DEMO_MODEL ?= shiftresnet20
 BENCH_FLAGS ?=
+FUZZ_FLAGS ?=
 WORKERS ?= auto
 
 .PHONY: help demo test test-slow test-onnx bench bench-avx2 lint format clean
@@ -15,6 +16,7 @@ help:
 	@echo "make test       the tests"
 	@echo "make test-slow  the tests that take minutes"
 	@echo "make test-onnx  ONNX's node suite, held against its table"
+	@echo "make fuzz       random models against ONNX's reference evaluator, as long as FUZZ_FLAGS say"
 	@echo "make bench      networks and single convolutions beside their peers, into benchmarks/results"
 	@echo "make bench-avx2 networks compiled for AVX2 beside peers held to it"
 	@echo "make lint       ruff, its formatter, mypy --strict, import contracts"
@@ -45,6 +47,10 @@ test-slow: $(INSTALLED)
 
 test-onnx: $(INSTALLED)
 	$(BIN)/python -m tests.onnx_suite --quiet --check
+
+# `make fuzz FUZZ_FLAGS="--minutes 10 --seed 1"`; what fails is shrunk and kept in build/fuzz/failures.
+fuzz: $(INSTALLED)
+	$(BIN)/python -m tests.fuzz.run $(FUZZ_FLAGS)
 
 # Long: `make bench BENCH_FLAGS="--resume --budget 30"` measures for half an hour and goes on the next time.
 bench: $(INSTALLED)

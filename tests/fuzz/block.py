@@ -1,24 +1,26 @@
-"""The cases of one seed: drawn by hypothesis, tried, and shrunk where they fail."""
+"""The cases of one seed: drawn, tried, and shrunk where they fail."""
 
 from __future__ import annotations
 
 import logging
+import shutil
 from collections import Counter
 from functools import partial
 from pathlib import Path
+from random import Random
 
 import attrs
 import onnx
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import seed as from_seed
 
-from tests.fuzz.case import Case, cases
+from tests.fuzz.case import Case, draw_case
+from tests.fuzz.choices import Seeded
 from tests.fuzz.compiled_run import run_compiled
+from tests.fuzz.interpreted_run import run_interpreted
 from tests.fuzz.judge import Clock, Run, WrongError, judge
 from tests.fuzz.shrink import shrunk
 
 FAILURES = Path("build/fuzz/failures")
-BLOCK = 100
+BLOCK = 25
 """Models of a seed."""
 SHRINKING_SECONDS = 30.0
 
@@ -46,24 +48,9 @@ class Outcome:
         self.clock.seconds += other.clock.seconds
 
 
-def drawn(seed: int, count: int = BLOCK) -> list[Case]:
-    """The cases of a seed."""
-    found: list[Case] = []
-
-    @from_seed(seed)
-    @settings(
-        max_examples=count,
-        database=None,
-        deadline=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(cases())
-    def collect(case: Case) -> None:
-        found.append(case)
-
-    collect()
-    return found
+def drawn(seed: int, number: int) -> Case:
+    """A case of a seed."""
+    return draw_case(Seeded(Random(f"{seed}-{number}")))
 
 
 def try_block(seed: int, compiled: int, folder: Path = FAILURES, count: int = BLOCK) -> Outcome:
@@ -73,12 +60,12 @@ def try_block(seed: int, compiled: int, folder: Path = FAILURES, count: int = BL
     """
     logging.disable(logging.WARNING)
     outcome = Outcome()
-    with outcome.clock.measured("generate"):
-        found = drawn(seed, count)
-    for number, case in enumerate(found):
+    for number in range(count):
+        with outcome.clock.measured("generate"):
+            case = drawn(seed, number)
         outcome.cases += 1
         for name, run in _ways((number + seed) % compiled == 0):
-            case.save(folder / f"{seed}-last")
+            case.save(current(folder, seed))
             try:
                 verdict = judge(case, run, outcome.clock, name)
             except WrongError as error:
@@ -91,21 +78,27 @@ def try_block(seed: int, compiled: int, folder: Path = FAILURES, count: int = BL
             outcome.verdicts[f"{verdict.kind} ({name})"] += 1
             if verdict.kind == "refused":
                 outcome.refusals[verdict.reason] += 1
-    for file in (folder / f"{seed}-last").glob("*"):
-        file.unlink()
-    (folder / f"{seed}-last").rmdir()
+    shutil.rmtree(current(folder, seed))
     return outcome
 
 
+def current(folder: Path, seed: int) -> Path:
+    """Where the case of a block lies that is being tried."""
+    return folder / f"{seed}-current"
+
+
 def _ways(compiled: bool) -> list[tuple[str, Run]]:
-    return [("compile and run", run_compiled)] if compiled else []
+    interpreted: tuple[str, Run] = ("interpret", run_interpreted)
+    return [interpreted, ("compile and run", run_compiled)] if compiled else [interpreted]
 
 
-def problem_of(case: Case, run: Run = run_compiled) -> str | None:
-    """What is wrong with a case; None if nothing is, or it is no case."""
+def problem_of(case: Case, run: Run | None = None) -> str | None:
+    """What is wrong with a case, interpreted and compiled or run that one way; None if nothing is."""
+    runs = [run] if run is not None else [way for _, way in _ways(True)]
     try:
         onnx.checker.check_model(case.model)
-        judge(case, run, Clock(), "again")
+        for each in runs:
+            judge(case, each, Clock(), "again")
     except WrongError as error:
         return str(error)
     except Exception:  # a model that is none, after shrinking

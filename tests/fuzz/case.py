@@ -36,6 +36,7 @@ class Plan:
     tiles:   of every chain, which are formed wherever they can be; 1: none is; 0: those that pay.
     bands:   each thread computes a band of a chain of its own.
     forms:   Winograd's and paired convolutions may be taken.
+    simplified: the model goes through onnxslim first, as a user's does; it takes as long as planning.
     """
 
     lanes: int = 8
@@ -43,6 +44,7 @@ class Plan:
     tiles: int = 1
     bands: bool = False
     forms: bool = True
+    simplified: bool = True
 
     @property
     def tiling(self) -> Tiling:
@@ -91,6 +93,7 @@ def draw_plan(choices: Choices) -> Plan:
         tiles=tiles,
         bands=tiles > 1 and chance(choices, 50),
         forms=chance(choices, 70),
+        simplified=chance(choices, 25),
     )
 
 
@@ -105,7 +108,7 @@ def draw_model(choices: Choices) -> onnx.ModelProto:
             shape if same else (shape[0], choices.number(1, 12), *(choices.number(1, 9) for _ in "hw"))
         )
     percent = choices.number(30, 70)
-    for _ in range(choices.number(2, 9)):
+    for _ in range(choices.number(2, 14)):
         x = _recent(choices, draft.values)
         results = move(draft, x) if chance(choices, percent) else [compute(draft, x)]
         draft.values.extend(v for v in results if v.size <= LARGEST)
@@ -138,9 +141,13 @@ def _outputs(choices: Choices, draft: Draft) -> list[Value]:
     return outputs
 
 
-@st.composite
-def cases(draw: st.DrawFn) -> Case:
-    """Random cases."""
-    choices = Drawn(draw)
+def draw_case(choices: Choices) -> Case:
+    """A model with a plan."""
     plan = draw_plan(choices)
     return Case(draw_model(choices), plan, choices.number(0, 1 << 16))
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    """Cases that hypothesis draws."""
+    return draw_case(Drawn(draw))

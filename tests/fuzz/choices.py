@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from random import Random
 from typing import Protocol, TypeVar
 
 import attrs
@@ -20,8 +21,19 @@ class Choices(Protocol):
 
 
 @attrs.frozen
+class Seeded:
+    """Choices of a random generator: each case is another, and costs little to draw."""
+
+    random: Random
+
+    def number(self, low: int, high: int) -> int:
+        """A number from `low` to `high`, both included."""
+        return self.random.randint(low, high)
+
+
+@attrs.frozen
 class Drawn:
-    """Choices that hypothesis draws."""
+    """Choices that hypothesis draws, and shrinks."""
 
     draw: DrawFn
 

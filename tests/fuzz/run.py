@@ -3,51 +3,23 @@
     python -m tests.fuzz.run --minutes 10 --seed 1
     python -m tests.fuzz.run --replay build/fuzz/failures/1-7
 
-Cases come in blocks, each from a seed of its own, counted up from the first. A block is tried in a process of
-its own, which a program that writes where it must not may end. Some programs are compiled and run as well.
+Models come in blocks, each of a seed of its own, counted up from the first. Every program is interpreted, and
+some are compiled and run as well. A block has a process of its own, which a program that writes where it must
+not may end.
 """
 
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import os
 import sys
 import time
 from collections.abc import Sequence
-from multiprocessing.connection import Connection
 from pathlib import Path
 
-from tests.fuzz.block import BLOCK, FAILURES, Outcome, problem_of, try_block
+from tests.fuzz.apart import Blocks
+from tests.fuzz.block import BLOCK, FAILURES, Outcome, problem_of
 from tests.fuzz.case import Case
-
-SECONDS = 900.0
-"""A block that takes longer does not end."""
-
-
-def try_apart(seed: int, compiled: int, folder: Path) -> Outcome:
-    """What became of a block's cases, tried in a process of their own."""
-    context = multiprocessing.get_context("fork")
-    mine, its = context.Pipe(duplex=False)
-    process = context.Process(target=_send_outcome, args=(its, seed, compiled, folder))
-    process.start()
-    its.close()
-    outcome = Outcome()
-    try:
-        if not mine.poll(SECONDS):
-            outcome.failures.append((folder / f"{seed}-last", "it does not end"))
-            process.kill()
-        else:
-            outcome = mine.recv()
-    except EOFError:
-        process.join()
-        outcome.failures.append((folder / f"{seed}-last", f"the process ended with {process.exitcode}"))
-    process.join()
-    return outcome
-
-
-def _send_outcome(connection: Connection, seed: int, compiled: int, folder: Path) -> None:
-    connection.send(try_block(seed, compiled, folder))
 
 
 def summary(outcome: Outcome, seconds: float) -> str:
@@ -62,34 +34,43 @@ def summary(outcome: Outcome, seconds: float) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Status 1 if a case failed."""
-    parser = argparse.ArgumentParser(prog="make fuzz", description="Random models against ONNX's reference.")
-    parser.add_argument("--seed", type=int, default=None, help="of the first block; default: a random one")
-    parser.add_argument("--minutes", type=float, default=2.0)
-    parser.add_argument("--blocks", type=int, default=None, help=f"of {BLOCK} models; default: as time goes")
-    parser.add_argument("--compile", type=int, default=10, help="one program of so many is compiled and run")
-    parser.add_argument("--failures", type=Path, default=FAILURES, help="folder that failures are kept in")
-    parser.add_argument("--replay", type=Path, default=None, help="the folder of a failure, to try again")
-    options = parser.parse_args(arguments)
+    options = _options(arguments)
     if options.replay is not None:
         problem = problem_of(Case.load(options.replay))
         print(problem or "right")
         return int(problem is not None)
     seed = options.seed if options.seed is not None else int.from_bytes(os.urandom(3), "big")
-    outcome, started, block = Outcome(), time.monotonic(), 0
     print(f"seeds from {seed} on, {BLOCK} models each", flush=True)
-    while time.monotonic() < started + 60 * options.minutes and block != options.blocks:
-        tried = try_apart(seed + block, options.compile, options.failures)
-        outcome.add(tried)
-        for folder, problem in tried.failures:
-            print(f"{folder}: {problem}", flush=True)
-        block += 1
-        if block % 10 == 0:
-            print(summary(outcome, time.monotonic() - started), flush=True)
-    print(f"seeds {seed} to {seed + block - 1}")
+    blocks = Blocks(options.compile, options.failures)
+    outcome, started, told, first = Outcome(), time.monotonic(), 0.0, seed
+    ends = started + 60 * options.minutes
+    while blocks.running or time.monotonic() < ends:
+        while len(blocks.running) < options.workers and time.monotonic() < ends:
+            blocks.start(seed)
+            seed += 1
+        for tried in blocks.finished():
+            outcome.add(tried)
+            for folder, problem in tried.failures:
+                print(f"{folder}: {problem}", flush=True)
+        if time.monotonic() > started + told + 60:
+            told = time.monotonic() - started
+            print(summary(outcome, told), flush=True)
+    print(f"seeds {first} to {seed - 1}")
     print(summary(outcome, time.monotonic() - started))
     for reason, count in outcome.refusals.most_common(10):
         print(f"refused {count} times: {reason}")
     return int(bool(outcome.failures))
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make fuzz", description="Random models against ONNX's reference.")
+    parser.add_argument("--seed", type=int, help="of the first block; default: a random one")
+    parser.add_argument("--minutes", type=float, default=2.0, help="until when blocks begin")
+    parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)), help="blocks at a time")
+    parser.add_argument("--compile", type=int, default=10, help="one program of so many is compiled and run")
+    parser.add_argument("--failures", type=Path, default=FAILURES, help="folder that failures are kept in")
+    parser.add_argument("--replay", type=Path, help="the folder of a failure, to try it again")
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,9 @@ import onnx
 import onnx.parser
 import pytest
 
-from tests.fuzz.case import Case, Plan
+from tests.fuzz.case import TARGETS, Case, Plan
 from tests.fuzz.compiled_run import run_compiled, runs_here
+from tests.fuzz.interpreted_run import run_interpreted
 from tests.fuzz.judge import Clock, judge
 
 FAULTS = {
@@ -82,8 +83,15 @@ def case_of(text: str, plan: Plan) -> Case:
     return Case(model, plan, 0)
 
 
-@pytest.mark.parametrize("lanes", [4, 8, 16])
+@pytest.mark.parametrize("lanes", TARGETS)
 @pytest.mark.parametrize("name", FAULTS)
-def test_right(name: str, lanes: int) -> None:
-    verdict = judge(case_of(FAULTS[name], Plan(lanes)), run_compiled, Clock(), "run")
-    assert verdict.kind == ("right" if runs_here(lanes) else "not run")
+def test_right_for_every_machine(name: str, lanes: int) -> None:
+    for threads, tiles in ((1, 1), (2, 2)):
+        case = case_of(FAULTS[name], Plan(lanes, threads, tiles, bands=tiles > 1))
+        assert judge(case, run_interpreted, Clock(), "interpret").kind == "right"
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_right_when_it_runs(name: str) -> None:
+    lanes = max(lanes for lanes in TARGETS if runs_here(lanes))
+    assert judge(case_of(FAULTS[name], Plan(lanes)), run_compiled, Clock(), "run").kind == "right"
