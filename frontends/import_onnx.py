@@ -26,6 +26,7 @@ from tvm.relax.frontend.onnx.onnx_frontend import ONNXGraphImporter
 from frontends.advice import RANDOM_OPERATORS
 from frontends.converters import CONVERTERS, Attributes, Inputs, Node, constant
 from frontends.converters.node import dtype_of
+from frontends.element_types import require_supported
 from frontends.errors import DynamicShapeError, OperatorImportError
 from frontends.ignored import require_nothing_ignored
 from frontends.known_values import evaluate
@@ -206,6 +207,8 @@ class _Importer(ONNXGraphImporter):
         result = _if_empty(self.bb.normalize(result))
         if isinstance(result, GenericConst):
             return result
+        if isinstance(result.ty, relax.TensorType):
+            require_supported(dtype_of(result))
         if isinstance(result, relax.Var):
             if result.name not in self.taken:  # the converter itself has bound it
                 self.node_of_result.setdefault(result.name, node.name)

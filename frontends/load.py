@@ -11,7 +11,8 @@ from onnx import version_converter
 
 from frontends.check import check
 from frontends.control_flow import write_out_control_flow
-from frontends.errors import InvalidModelError, OpsetConversionError, UnsupportedTypeError
+from frontends.element_types import require_supported_interface
+from frontends.errors import InvalidModelError, OpsetConversionError
 from frontends.functions import inline_functions
 from frontends.input_shapes import Pins
 from frontends.model_file import read_model, standard_opset
@@ -57,7 +58,7 @@ def load_model(path: str | PathLike[str], options: ImportOptions = DEFAULT_OPTIO
     name_nodes(model.graph)
     require_known_operators(model, options.shift_operators, file)
     _check(model, file)
-    _require_dense_tensors(model.graph, file)
+    require_supported_interface(model.graph, file)
     pin_shapes(model, options.input_shapes, file)
     model = lower_shift_operators(model, options.shift_operators, file)
     names = names_by_value(model.graph)
@@ -86,16 +87,6 @@ def _check(model: onnx.ModelProto, file: str) -> None:
         check(model)
     except onnx.checker.ValidationError as error:
         raise InvalidModelError(f"invalid ONNX model: {error}", file=file) from error
-
-
-def _require_dense_tensors(graph: onnx.GraphProto, file: str) -> None:
-    for value in [*graph.input, *graph.output]:
-        tensor = value.type.tensor_type if value.type.HasField("tensor_type") else None
-        if tensor is None or tensor.elem_type == onnx.TensorProto.STRING:
-            raise UnsupportedTypeError(f"'{value.name}' is not a tensor of numbers", file=file)
-    if graph.sparse_initializer:
-        name = graph.sparse_initializer[0].values.name
-        raise UnsupportedTypeError(f"weight '{name}' is sparse, which is not supported", file=file)
 
 
 def _convert_old_opset(model: onnx.ModelProto, file: str) -> onnx.ModelProto:

@@ -20,7 +20,8 @@ def dtype_named(name: str) -> np.dtype[Any]:
     if name == _BFLOAT16:
         import ml_dtypes  # registers the type; few programs need it
 
-        return np.dtype(ml_dtypes.bfloat16)
+        bfloat16: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
+        return bfloat16
     return np.dtype(name)
 
 

@@ -130,13 +130,18 @@ def _cases(collected: Mapping[str, object], names: Mapping[str, frozenset[str]])
 def _named(
     values: Iterable[onnx.ValueInfoProto], arrays: Iterable[NDArray[np.generic]]
 ) -> dict[str, NDArray[np.generic]]:
-    return {value.name: np.asarray(array) for value, array in zip(values, arrays, strict=True)}
+    return {value.name: _array(data) for value, data in zip(values, arrays, strict=True)}
+
+
+def _array(data: object) -> NDArray[np.generic]:
+    """The suite holds tensors of types that numpy lacks as protos."""
+    return numpy_helper.to_array(data) if isinstance(data, onnx.TensorProto) else np.asarray(data)
 
 
 def _is_tensor_only(test: object) -> bool:
     values = [*test.model.graph.input, *test.model.graph.output]  # type: ignore[attr-defined]
     arrays = [array for side in test.data_sets[0] for array in side]  # type: ignore[attr-defined]
-    return all(isinstance(array, np.ndarray | np.generic) for array in arrays) and all(
+    return all(isinstance(array, np.ndarray | np.generic | onnx.TensorProto) for array in arrays) and all(
         value.type.HasField("tensor_type") and value.type.tensor_type.elem_type != onnx.TensorProto.STRING
         for value in values
     )
