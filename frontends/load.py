@@ -9,6 +9,7 @@ import attrs
 import onnx
 from onnx import version_converter
 
+from frontends import old_resize
 from frontends.check import check
 from frontends.control_flow import write_out_control_flow
 from frontends.element_types import require_supported_interface
@@ -62,12 +63,15 @@ def load_model(path: str | PathLike[str], options: ImportOptions = DEFAULT_OPTIO
     pin_shapes(model, options.input_shapes, file)
     model = lower_shift_operators(model, options.shift_operators, file)
     names = names_by_value(model.graph)
+    opset = standard_opset(model)
     model = _convert_old_opset(model, file)
     model = _write_out(infer_shapes(model, file), file)
     names = {**names_by_value(model.graph), **names}
     model = simplify(model, file)
     while write_out_control_flow(model):  # simplification may have found conditions and counts
         model = simplify(_write_out(infer_shapes(model, file), file), file)
+    if opset < old_resize.FIRST_WITH_ATTRIBUTES:
+        old_resize.state_rounding(model)
     attach_weights(model, weights)
     restore_names(model.graph, names)
     return model
@@ -94,6 +98,9 @@ def _convert_old_opset(model: onnx.ModelProto, file: str) -> onnx.ModelProto:
     if opset >= OLDEST_OPSET:
         return model
     try:
+        if opset < old_resize.FIRST_WITH_ATTRIBUTES:
+            model = version_converter.convert_version(model, old_resize.FIRST_WITH_ATTRIBUTES - 1)
+            old_resize.state_coordinates(model.graph)
         converted = version_converter.convert_version(model, OLDEST_OPSET)
     except Exception as error:  # the converter raises plain RuntimeErrors
         raise OpsetConversionError(
