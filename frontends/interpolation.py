@@ -1,7 +1,8 @@
-"""ONNX's Resize, axis by axis: from which elements of the input an output is interpolated, and how much of each.
+"""ONNX's Resize, axis by axis: from which elements an output is interpolated, and how much of each.
 
-Coordinates are computed in float32 and in onnxruntime's order of operations, so that ties fall as there. Where
-`length_resized` matters and scale x size is not whole, it is the exact product, as ONNX's reference has it.
+Coordinates are computed in float32 and in onnxruntime's order of operations, so that ties fall as there.
+Where scale * size is not whole, align_corners and tf_crop_and_resize mean the exact product by the resized
+length, as ONNX's reference has it, where onnxruntime means the length of the output.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from frontends.window_sum import Taps
+from frontends.window_sum import Taps, padded_taps
 
 Floats = NDArray[np.float64]
 
@@ -28,7 +29,7 @@ class Axis:
 
     size, length: of the input, of the output.
     scale:        as stated, or length / size.
-    region:       where the part that is resized starts and ends, in lengths of the input (tf_crop_and_resize).
+    region:       where the part that is resized starts and ends, in lengths of the input.
     """
 
     size: int
@@ -173,7 +174,7 @@ def _kernel(mode: str, a: float) -> Callable[[Floats], Floats]:
 
 
 def _gathered(index: NDArray[np.int64], weight: Floats) -> Taps:
-    """The taps whose weight is not zero, each index once; rows that have fewer than others repeat their last."""
+    """The taps whose weight is not zero, each index once, rows made equally long."""
     rows = []
     for indices, weights in zip(index.tolist(), weight.tolist(), strict=True):
         row: dict[int, float] = {}
@@ -181,19 +182,3 @@ def _gathered(index: NDArray[np.int64], weight: Floats) -> Taps:
             row[i] = row.get(i, 0.0) + w
         rows.append({i: w for i, w in row.items() if w != 0} or {indices[0]: 0.0})
     return padded_taps(rows)
-
-
-def padded_taps(rows: list[dict[int, float]]) -> Taps:
-    """Taps of the rows {index: weight}, made equally long: the last one is repeated, and its weight divided.
-
-    So no element takes part that has no weight: zero times an infinity would be no number.
-    """
-    count = max(map(len, rows))
-    index = np.empty((len(rows), count), np.int64)
-    weight = np.empty((len(rows), count))
-    for number, row in enumerate(rows):
-        *first, (last, share) = row.items()
-        missing = count - len(first)
-        index[number] = [*(i for i, _ in first), *[last] * missing]
-        weight[number] = [*(w for _, w in first), *[share / missing] * missing]
-    return Taps(index, weight)

@@ -1,7 +1,8 @@
 """Resize and Upsample before opset 11, said in the attributes of later ones.
 
-Then, they had no attributes for it: coordinates were `asymmetric`, and the nearest element was the one before,
-or behind along axes that shrink. ONNX's converter leaves the defaults of opset 11, which mean something else.
+Then, they had no attributes for it: coordinates were `asymmetric`, and the nearest element was the one
+before, or behind along axes that shrink. ONNX's converter leaves the defaults of opset 11, which mean
+something else.
 """
 
 from __future__ import annotations

@@ -51,6 +51,22 @@ class Taps:
         return self.index.shape[1] == 1 and bool((self.weight == 1).all())
 
 
+def padded_taps(rows: list[dict[int, float]]) -> Taps:
+    """Taps of the rows {index: weight}, made equally long: the last one is repeated, and its weight divided.
+
+    So no element takes part that has no weight: zero times an infinity would be no number.
+    """
+    count = max(map(len, rows))
+    index = np.empty((len(rows), count), np.int64)
+    weight = np.empty((len(rows), count))
+    for number, row in enumerate(rows):
+        *first, (last, share) = row.items()
+        missing = count - len(first)
+        index[number] = [*(i for i, _ in first), *[last] * missing]
+        weight[number] = [*(w for _, w in first), *[share / missing] * missing]
+    return Taps(index, weight)
+
+
 def window_sum(data: Expr, taps: Mapping[int, Taps]) -> Expr:
     """The sums over `data`, float32 or float64, along the axes that are keys of `taps`."""
     tables = [

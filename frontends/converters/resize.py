@@ -1,4 +1,4 @@
-"""Resize: elements that are only chosen are moved, everything else is a sum of elements with constant weights."""
+"""Resize: elements that are only chosen are moved, all else is sums of elements with constant weights."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from numpy.typing import NDArray
 from tvm import relax
 
 from frontends.converters.node import Converter, Expr, Node, constant, constant_value, dtype_of, static_shape
+from frontends.converters.weighted_sums import summed
 from frontends.interpolation import CUBIC, LINEAR, NEAREST, Axis, Interpolation
 from frontends.window_sum import Taps, window_sum
 
 _NEARLY = 1e-3
 """By how much less than a whole number counts as it."""
-_MANY_TAPS = 16
-"""Of a window along two axes: with more, it is cheaper to sum along one axis and then along the other."""
 
 
 def _resize(node: Node) -> Expr:
@@ -69,7 +68,8 @@ def _resized_axes(node: Node, axes: Sequence[int], how: Interpolation) -> dict[i
     given = sizes if scales is None else scales
     assert given is not None
     if len(given) != len(axes):
-        raise ValueError(f"it has {len(given)} {'sizes' if scales is None else 'scales'} for {len(axes)} axes")
+        what = "sizes" if scales is None else "scales"
+        raise ValueError(f"it has {len(given)} {what} for {len(axes)} axes")
     if not (np.asarray(given) > 0).all():
         raise ValueError(f"it cannot resize by {given.tolist()}")
     regions = _regions(node, len(axes), how)
@@ -174,28 +174,7 @@ def _whole(result: Expr, truncated: bool) -> Expr:
     return relax.op.add(result, relax.op.multiply(relax.op.sign(result), relax.const(_NEARLY, "float32")))
 
 
-def summed(node: Node, data: Expr, taps: Mapping[int, Taps]) -> Expr:
-    """`window_sum`, along as many axes at once as is cheap; planes [N, H, W, C] are summed as [N, C, H, W]."""
-    if len(static_shape(node.inputs[0])) == 4 and set(taps) in ({1}, {1, 2}):
-        turned = node.builder.normalize(relax.op.permute_dims(data, [0, 3, 1, 2]))
-        result = _in_turns(node, turned, {axis + 1: chosen for axis, chosen in taps.items()})
-        return relax.op.permute_dims(node.builder.normalize(result), [0, 2, 3, 1])
-    return _in_turns(node, data, taps)
-
-
-def _in_turns(node: Node, data: Expr, taps: Mapping[int, Taps]) -> Expr:
-    at_once: dict[int, Taps] = {}
-    for axis, chosen in taps.items():
-        window = np.prod([t.index.shape[1] for t in (*at_once.values(), chosen)])
-        if at_once and window > _MANY_TAPS:
-            data, at_once = node.builder.normalize(window_sum(data, at_once)), {}
-        at_once[axis] = chosen
-    return node.builder.normalize(window_sum(data, at_once))
-
-
-def _with_outside(
-    node: Node, result: Expr, masks: Mapping[int, NDArray[np.bool_]], value: float
-) -> Expr:
+def _with_outside(node: Node, result: Expr, masks: Mapping[int, NDArray[np.bool_]], value: float) -> Expr:
     """`value` where a coordinate along any axis lies outside the input."""
     result = node.builder.normalize(result)
     for axis, mask in masks.items():

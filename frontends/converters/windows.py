@@ -1,4 +1,4 @@
-"""Convolutions and pools: automatic padding becomes explicit, a bias an addition of its own."""
+"""Convolutions: automatic padding becomes explicit, a bias an addition of its own."""
 
 from __future__ import annotations
 
@@ -34,15 +34,6 @@ def add_bias(result: Expr, bias: Expr | None, axes: int) -> Expr:
     return relax.op.add(result, relax.op.reshape(bias, broadcast))
 
 
-def _pool(converter: Any) -> Converter:
-    def convert(node: Node) -> Expr:
-        sizes = static_shape(node.inputs[0])[2:]
-        padded = _explicit_padding(sizes, node.attributes["kernel_shape"], node.attributes)
-        return converter.get_converter(1)(node.builder, node.inputs, padded, None)
-
-    return convert
-
-
 def _explicit_padding(sizes: Sequence[int], kernel: Sequence[int], attributes: Attributes) -> dict[str, Any]:
     """`attributes` with `auto_pad` replaced by the `pads` it stands for; all of them count as read."""
     explicit = {name: attributes[name] for name in list(attributes)}
@@ -60,8 +51,4 @@ def _explicit_padding(sizes: Sequence[int], kernel: Sequence[int], attributes: A
     return explicit
 
 
-CONVERTERS: Mapping[str, Converter] = {
-    "AveragePool": _pool(onnx_frontend.AveragePool),
-    "Conv": _conv,
-    "MaxPool": _pool(onnx_frontend.MaxPool),
-}
+CONVERTERS: Mapping[str, Converter] = {"Conv": _conv}
