@@ -30,6 +30,7 @@ from schedules.x86.layer_norm import LAYER_NORM
 from schedules.x86.paired_conv import PairedConvTemplate
 from schedules.x86.softmax import SOFTMAX
 from schedules.x86.window_pool import WindowPoolTemplate
+from schedules.x86.window_sum import WindowSumTemplate
 from schedules.x86.winograd import WinogradInputTemplate, WinogradOutputTemplate
 
 TEMPLATES: tuple[Template, ...] = (
@@ -38,6 +39,7 @@ TEMPLATES: tuple[Template, ...] = (
     DepthwiseTemplate(),
     DepthwiseLoopTemplate(),
     WindowPoolTemplate(),
+    WindowSumTemplate(),
     GlobalPoolTemplate(),
     ElementwiseTemplate(),
     LAYER_NORM,

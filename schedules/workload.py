@@ -164,14 +164,12 @@ class Depthwise:
 
 @attrs.frozen
 class WindowPool:
-    """`y[yo[o] + yp[n, h, w] + v] = reduce_{i,j} x[xo[o] + xn[n] + row[h, i] + col[w, j] + v]`.
+    """`y[yo[o] + yp[n, h, w] + v] = max_{i,j} x[xo[o] + xn[n] + row[h, i] + col[w, j] + v]`.
 
-    `row` and `col` hold one offset per output row (column) and tap, clamped into the plane: a
-    clamped duplicate does not change a maximum. For `avg`, the sum is weighted by
-    `row_weight[h, i] * col_weight[w, j]`, zero for taps outside the plane; the divisor is in them.
+    `row` and `col` hold one offset per output row (column) and tap, all of them inside the plane: for a
+    tap outside, that of another one, which does not change a maximum. With one tap, elements are chosen.
     """
 
-    kind: Literal["max", "avg"]
     blocks: int
     lanes: int
     batch: int
@@ -179,6 +177,31 @@ class WindowPool:
     columns: int
     row_taps: int
     column_taps: int
+    epilogue: Epilogue = ()
+    dtype: str = "float32"
+
+
+@attrs.frozen
+class WindowSum:
+    """`y[yo[o] + yp[n, h, w] + v] = epilogue(sum_j col_weight[w, j] * s[h, col[w, j], v])`,
+
+    `s[h, c, v] = sum_i row_weight[h, i] * x[xo[o] + xn[n] + row[h, i] + c * column_step + v]`.
+
+    `row` holds one offset per output row and tap, `col` one column c < `read_columns` per output column and
+    tap; what an average is divided by is in the weights.
+
+    column_step: from a column of x to the next, in elements.
+    """
+
+    blocks: int
+    lanes: int
+    batch: int
+    rows: int
+    columns: int
+    row_taps: int
+    column_taps: int
+    read_columns: int
+    column_step: int
     epilogue: Epilogue = ()
     dtype: str = "float32"
 
@@ -357,6 +380,7 @@ Workload = (
     | PairedConv
     | Depthwise
     | WindowPool
+    | WindowSum
     | GlobalPool
     | Elementwise
     | LayerNorm

@@ -30,6 +30,7 @@ from schedules.workload import (
     PairedConv,
     Softmax,
     WindowPool,
+    WindowSum,
     WinogradInput,
     WinogradOutput,
     Workload,
@@ -141,7 +142,15 @@ def _depthwise(workload: Depthwise, arguments: _Arguments) -> Sweeps:
 
 
 def _window_pool(workload: WindowPool, arguments: _Arguments) -> Sweeps:
-    rows, columns = arguments.table("row", workload.rows), arguments.table("col", workload.columns)
+    return _windows(workload, arguments, arguments.table("col", workload.columns))
+
+
+def _window_sum(workload: WindowSum, arguments: _Arguments) -> Sweeps:
+    return _windows(workload, arguments, arguments.table("col", workload.columns) * workload.column_step)
+
+
+def _windows(workload: WindowPool | WindowSum, arguments: _Arguments, columns: Array) -> Sweeps:
+    rows = arguments.table("row", workload.rows)
     windows = rows[:, None, :, None] + columns[None, :, None, :]
     windows = windows.reshape(1, workload.rows * workload.columns, -1)
     pixels = arguments.table("xn")[:, :, None] + windows
@@ -220,6 +229,7 @@ _KINDS: dict[type, Callable[[Any, _Arguments], Sweeps]] = {
     PairedConv: _paired_conv,
     Depthwise: _depthwise,
     WindowPool: _window_pool,
+    WindowSum: _window_sum,
     GlobalPool: _global_pool,
     Elementwise: _elementwise,
     LayerNorm: _over_channels,

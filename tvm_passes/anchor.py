@@ -11,6 +11,7 @@ from tvm.ir import Expr
 from .array import Array
 from .graph import Node
 from .relax_values import constant_of, dtype_of, shape_of
+from .window_taps import WindowTaps, has_empty
 
 
 @attrs.frozen
@@ -73,6 +74,7 @@ class Anchor:
     weight: Array | None = None
     reduce: str = "max"
     count_include_pad: bool = False
+    taps: tuple[WindowTaps, WindowTaps] | None = None
     epsilon: float = 0.0
 
 
@@ -171,10 +173,38 @@ def _window_pool(reduce: str) -> Callable[[Node], Anchor | str]:
             and dilation == (1, 1)
         ):
             return Anchor("global_pool", node.call.args[0], reduce=reduce)
+        if reduce == "max" and any(
+            has_empty(kernel[i], stride[i], window.padding[i], dilation[i], shape_of(node.var)[2 + i], size)
+            for i, size in enumerate((rows, columns))
+        ):
+            return "a maximum over nothing but padding"
         include = bool(a.count_include_pad) if reduce == "avg" else False
         return Anchor("window_pool", node.call.args[0], window, reduce=reduce, count_include_pad=include)
 
     return read
+
+
+def _window_sum(node: Node) -> Anchor | str:
+    """Sums over rows and columns of planes; with one tap of weight one, elements that are chosen."""
+    data, axes, *tables = node.call.args
+    found = [int(axis) for axis in axes.values]
+    shape = shape_of(data)
+    if len(shape) != 4 or not set(found) <= {2, 3}:
+        return f"{node.op} over axes {found}"
+    taps = {axis: _whole_axis(shape[axis]) for axis in (2, 3)}
+    for axis, index, weight in zip(found, tables[0::2], tables[1::2], strict=True):
+        indices, weights = constant_of(index), constant_of(weight)
+        if indices is None or weights is None:
+            return f"{node.op} whose tables are not constant"
+        taps[axis] = WindowTaps(indices.astype(np.int64), weights)
+    chooses = all(t.count == 1 and (t.weight == 1).all() for t in taps.values())
+    reduce = "max" if chooses else "avg"
+    return Anchor("window_pool", data, reduce=reduce, taps=(taps[2], taps[3]))
+
+
+def _whole_axis(size: int) -> WindowTaps:
+    """Every element once."""
+    return WindowTaps(np.arange(size)[:, None], np.ones((size, 1), np.float32))
 
 
 def _global_pool(reduce: str) -> Callable[[Node], Anchor | str]:
@@ -233,6 +263,7 @@ _ANCHORS: dict[str, Callable[[Node], Anchor | str]] = {
     "relax.matmul": _matmul,
     "relax.nn.max_pool2d": _window_pool("max"),
     "relax.nn.avg_pool2d": _window_pool("avg"),
+    "shiftc.window_sum": _window_sum,
     "relax.mean": _global_pool("avg"),
     "relax.max": _global_pool("max"),
     "relax.nn.adaptive_avg_pool2d": _adaptive_pool("avg"),

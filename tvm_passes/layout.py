@@ -119,7 +119,8 @@ class Planner:
             view = ChannelView.whole(*self.tensors.repacked(view))
             blocks = view.block_view()
         n, channels, rows, columns = stage.shape
-        view.require_halo(stage.window, rows, columns)
+        if stage.taps is None:
+            view.require_halo(stage.window, rows, columns)
         extents = (n, rows, columns)
         views = [None if o.read is None else self.tensors.view(o.read) for o in stage.epilogue]
         output = self._output(stage, extents, channels, blocks, views)

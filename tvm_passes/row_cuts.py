@@ -22,6 +22,7 @@ from .anchor import Window
 from .channel_view import ChannelView
 from .lowering.steps import StageStep
 from .reach import Reach
+from .window_taps import WindowTaps
 
 Cuts = tuple[int, ...]
 """Rows of a stage that come before each tile, and behind the last: T + 1 numbers."""
@@ -50,7 +51,7 @@ class Read:
 
     stage: int
     view: ChannelView
-    reach: Reach
+    reach: Reach | WindowTaps
     step: int
 
     def first(self, row: int) -> int:
@@ -68,10 +69,12 @@ def reads_of(stages: Sequence[StageStep]) -> list[Read]:
 
 
 def _reads(number: int, step: StageStep) -> Iterator[Read]:
-    views = [(step.view, step.stage.window)]
-    views += [(o.view, Window()) for o in step.operands if o is not None and o.access != "channel"]
-    for view, window in views:
-        yield Read(number, view, view.reach(window, 0), step.row_step)
+    stage, view = step.stage, step.view
+    reach = view.reach(stage.window, 0) if stage.taps is None else stage.taps[0]
+    yield Read(number, view, reach, step.row_step)
+    for operand in step.operands:
+        if operand is not None and operand.access != "channel":
+            yield Read(number, operand.view, operand.view.reach(Window(), 0), step.row_step)
 
 
 def cuts_of(stages: Sequence[StageStep], reads: Sequence[Read], height: int, part: Part) -> tuple[Cuts, ...]:

@@ -20,6 +20,7 @@ from .graph import Graph, Node
 from .index_map import IndexMap, Shape, as_4d
 from .relax_values import shape_of
 from .uses import Uses
+from .window_taps import WindowTaps
 
 COMPOSITE_ATTRIBUTE = "Composite"
 COMPOSITE = "shiftc.stage"
@@ -49,6 +50,7 @@ class Stage:
     kind:     convolution, depthwise, window_pool, global_pool, layer_norm, group_norm, softmax or
               elementwise.
     reduce:   of a pool: `max` or `avg`; `count_include_pad` for a window average.
+    taps:     of rows and columns, for a window_pool whose windows are not `window`'s, but given one by one.
     read:     the anchor's data operand.
     groups:   of a convolution, or of the channels that a group_norm normalizes together.
     epsilon:  of a layer_norm or group_norm.
@@ -67,6 +69,7 @@ class Stage:
     weight: Array | None = None
     reduce: str = "max"
     count_include_pad: bool = False
+    taps: tuple[WindowTaps, WindowTaps] | None = None
     epsilon: float = 0.0
     epilogue: tuple[Operation, ...] = ()
 
@@ -133,6 +136,7 @@ def stage_of(mod: IRModule, node: Node) -> Stage | None:
         weight=anchor.weight,
         reduce=anchor.reduce,
         count_include_pad=anchor.count_include_pad,
+        taps=anchor.taps,
         epsilon=anchor.epsilon,
         epilogue=operations,
     )

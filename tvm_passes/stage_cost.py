@@ -36,6 +36,8 @@ def work_cycles(
         return convolution_cycles(step, rows, machine, threads, forms)
     vectors = pixels * output.blocks * output.extent.lanes / machine.lanes
     taps = math.prod(stage.window.kernel) / math.prod(stage.window.spacing)
+    if stage.taps is not None:
+        taps = sum(along.count for along in stage.taps)
     return vectors * (taps + _ELEMENT_CYCLES) / machine.fma_ports / threads
 
 

@@ -33,7 +33,7 @@ def _max_pool(node: Node) -> Expr | list[Expr]:
     """A pool of Relax's whose padding lets as many windows fit as there are."""
     data, axes = node.inputs[0], _windows(node)
     column_major = bool(node.attribute("storage_order", 0))
-    if node.outputs > 1:
+    if node.outputs_read > 1:
         return _max_with_indices(node, data, axes, column_major)
     pools = {1: relax.op.nn.max_pool1d, 2: relax.op.nn.max_pool2d, 3: relax.op.nn.max_pool3d}
     return _pool(pools, data, axes)

@@ -110,6 +110,7 @@ def _in_proportion(
 def _regions(node: Node, count: int, how: Interpolation) -> list[tuple[float, float]]:
     """The part of every axis that is resized."""
     if how.coordinate_transformation_mode != "tf_crop_and_resize":
+        node.optional(1)  # means nothing then
         return [(0.0, 1.0)] * count
     roi = _numbers(node, 1, "roi")
     if roi is None or len(roi) != 2 * count:

@@ -1,8 +1,6 @@
-"""Pooling of windows over blocked channels, lane by lane.
+"""Maxima over windows of blocked channels, lane by lane.
 
-    y[yo[o] + yp[n, h, w] + v] = epilogue(reduce_{i,j} x[xo[o] + xn[n] + row[h, i] + col[w, j] + v])
-
-For an average the terms carry `row_weight[h, i] * col_weight[w, j]`.
+    y[yo[o] + yp[n, h, w] + v] = epilogue(max_{i,j} x[xo[o] + xn[n] + row[h, i] + col[w, j] + v])
 
 Decisions:
     tile:    output columns accumulated together.
@@ -40,13 +38,11 @@ def _emit_window(workload: WindowPool, index: int, run: Run, buffers: Buffers) -
     with T.grid(*shape, *taps) as loops, T.sblock(f"reduce_{index}"):
         o, n, h, w, v, i, j = T.axis.remap("SSSSSRR", list(loops))
         with T.init():
-            T.buffer_store(accumulator, identity(workload.kind), [o, n, h, w, v])
+            T.buffer_store(accumulator, identity("max"), [o, n, h, w, v])
         row, column = h * workload.row_taps + i, (w + first) * workload.column_taps + j
         plane = (buffers["xo"][o], buffers["xn"][n])
         x = buffers["x"][address(*plane, buffers["row"][row], buffers["col"][column], v)]
-        if workload.kind == "avg":
-            x = x * (buffers["row_weight"][row] * buffers["col_weight"][column])
-        value = combine(workload.kind, accumulator[o, n, h, w, v], x)
+        value = combine("max", accumulator[o, n, h, w, v], x)
         T.buffer_store(accumulator, value, [o, n, h, w, v])
     with T.grid(*shape) as loops, T.sblock(f"store_{index}"):
         o, n, h, w, v = T.axis.remap("SSSSS", list(loops))
@@ -60,7 +56,7 @@ class WindowPoolTemplate:
     """See the module's docstring."""
 
     kind = "window_pool"
-    version = 1
+    version = 2
 
     def applies(self, workload: Workload, machine: MachineParameters) -> str | None:
         return refusal(workload, WindowPool, "a window pool")
@@ -87,15 +83,12 @@ class WindowPoolTemplate:
         blocks, lanes, batch = workload.blocks, workload.lanes, workload.batch
         pixels = batch * workload.rows * workload.columns
         row_taps, column_taps = workload.rows * workload.row_taps, workload.columns * workload.column_taps
-        average = workload.kind == "avg"
-        weights = {"row_weight": ("float32", row_taps), "col_weight": ("float32", column_taps)}
         parameters = {
             "x": ("float32", UNBOUNDED),
             "xo": ("int32", blocks),
             "xn": ("int32", batch),
             "row": ("int32", row_taps),
             "col": ("int32", column_taps),
-            **(weights if average else {}),
             "yo": ("int32", blocks),
             "yp": ("int32", pixels),
             "y": ("float32", UNBOUNDED),
@@ -123,5 +116,5 @@ class WindowPoolTemplate:
                 tasks=tasks,
                 near=[n, h],
             )
-        shape = f"{workload.kind}_{workload.row_taps}x{workload.column_taps}x{blocks * lanes}x{pixels}"
+        shape = f"{workload.row_taps}x{workload.column_taps}x{blocks * lanes}x{pixels}"
         return kernel_of(self.kind, shape, workload, decisions, schedule.mod["main"], parameters)

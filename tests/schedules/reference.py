@@ -18,6 +18,7 @@ from schedules.workload import (
     GlobalPool,
     IndexedConv,
     WindowPool,
+    WindowSum,
 )
 
 Array = NDArray[Any]
@@ -154,12 +155,17 @@ def window_pool(w: WindowPool, a: Mapping[str, Array]) -> Array:
     column = a["col"].reshape(w.columns, 1, w.column_taps, 1)
     plane = a["xo"].reshape(-1, 1, 1, 1, 1, 1, 1) + a["xn"].reshape(-1, 1, 1, 1, 1, 1)
     x = a["x"].astype(np.float64)[plane + row + column + np.arange(w.lanes)]
-    if w.kind == "max":
-        result = x.max((4, 5))
-    else:
-        weight = a["row_weight"].reshape(w.rows, 1, -1, 1, 1) * a["col_weight"].reshape(w.columns, 1, -1, 1)
-        result = (x * weight).sum((4, 5))
-    return result.reshape(w.blocks, -1, w.lanes)
+    return x.max((4, 5)).reshape(w.blocks, -1, w.lanes)
+
+
+def window_sum(w: WindowSum, a: Mapping[str, Array]) -> Array:
+    """[blocks, pixels, lanes] before the epilogue."""
+    column = a["col"].reshape(w.columns, 1, w.column_taps, 1) * w.column_step
+    row = a["row"].reshape(w.rows, 1, w.row_taps, 1, 1)
+    plane = a["xo"].reshape(-1, 1, 1, 1, 1, 1, 1) + a["xn"].reshape(-1, 1, 1, 1, 1, 1)
+    x = a["x"].astype(np.float64)[plane + row + column + np.arange(w.lanes)]
+    weight = a["row_weight"].reshape(w.rows, 1, -1, 1, 1) * a["col_weight"].reshape(w.columns, 1, -1, 1)
+    return (x * weight).sum((4, 5)).reshape(w.blocks, -1, w.lanes)
 
 
 def global_pool(w: GlobalPool, a: Mapping[str, Array]) -> Array:

@@ -17,6 +17,7 @@ from schedules.workload import (
     GlobalPool,
     IndexedConv,
     WindowPool,
+    WindowSum,
 )
 from tests.schedules import reference
 from tests.schedules.fetches import fetched_from
@@ -199,14 +200,12 @@ def check_indexed_conv(
     check(run(kernel, arguments, target), reference.store(value, arguments))
 
 
-@pytest.mark.parametrize("kind", ["max", "avg"])
 @pytest.mark.parametrize(
     ("blocks", "batch", "rows", "columns", "row_taps", "column_taps", "threads"),
     [(1, 1, 1, 1, 1, 1, 1), (3, 2, 3, 7, 3, 3, 1), (2, 1, 5, 8, 2, 5, 1), (8, 2, 20, 21, 3, 3, 2)],
 )
 def test_window_pool(
     target: tvm.target.Target,
-    kind: str,
     blocks: int,
     batch: int,
     rows: int,
@@ -217,17 +216,7 @@ def test_window_pool(
 ) -> None:
     rng = np.random.default_rng(columns)
     lanes, pixels = lanes_of(target), batch * rows * columns
-    workload = WindowPool(
-        kind,  # type: ignore[arg-type]
-        blocks,
-        lanes,
-        batch,
-        rows,
-        columns,
-        row_taps,
-        column_taps,
-        BIAS_RELU,
-    )
+    workload = WindowPool(blocks, lanes, batch, rows, columns, row_taps, column_taps, BIAS_RELU)
     kernel = schedules.build(workload, target, threads)
     assert ("T.parallel" in kernel.func.script()) == (threads > 1)
     arguments = {
@@ -236,12 +225,51 @@ def test_window_pool(
         "xn": reference.table(rng, batch),
         "row": reference.table(rng, rows, row_taps),
         "col": reference.table(rng, columns, column_taps),
-        "row_weight": rng.random(rows * row_taps).astype(np.float32),
-        "col_weight": rng.random(columns * column_taps).astype(np.float32),
         **reference.scattered_output(rng, blocks, pixels, lanes),
         **reference.epilogue_arguments(rng, BIAS_RELU, blocks, lanes, pixels),
     }
     value = reference.apply_epilogue(BIAS_RELU, reference.window_pool(workload, arguments), arguments)
+    check(run(kernel, arguments, target), reference.store(value, arguments))
+
+
+@pytest.mark.parametrize(
+    ("blocks", "batch", "rows", "columns", "row_taps", "column_taps", "read_columns", "threads"),
+    [
+        (1, 1, 1, 1, 1, 1, 1, 1),
+        (3, 2, 3, 7, 2, 3, 5, 1),
+        (2, 1, 5, 8, 11, 9, 13, 1),
+        (8, 2, 20, 21, 3, 2, 11, 2),
+    ],
+)
+def test_window_sum(
+    target: tvm.target.Target,
+    blocks: int,
+    batch: int,
+    rows: int,
+    columns: int,
+    row_taps: int,
+    column_taps: int,
+    read_columns: int,
+    threads: int,
+) -> None:
+    rng = np.random.default_rng(columns)
+    lanes, pixels = lanes_of(target), batch * rows * columns
+    taps = (row_taps, column_taps, read_columns, lanes + 2)
+    workload = WindowSum(blocks, lanes, batch, rows, columns, *taps, BIAS_RELU)
+    kernel = schedules.build(workload, target, threads)
+    assert ("T.parallel" in kernel.func.script()) == (threads > 1)
+    arguments = {
+        "x": rng.standard_normal(reference.INPUT_SIZE).astype(np.float32),
+        "xo": reference.table(rng, blocks),
+        "xn": reference.table(rng, batch),
+        "row": reference.table(rng, rows, row_taps),
+        "row_weight": rng.standard_normal(rows * row_taps).astype(np.float32),
+        "col": reference.table(rng, columns, column_taps, limit=read_columns),
+        "col_weight": rng.standard_normal(columns * column_taps).astype(np.float32),
+        **reference.scattered_output(rng, blocks, pixels, lanes),
+        **reference.epilogue_arguments(rng, BIAS_RELU, blocks, lanes, pixels),
+    }
+    value = reference.apply_epilogue(BIAS_RELU, reference.window_sum(workload, arguments), arguments)
     check(run(kernel, arguments, target), reference.store(value, arguments))
 
 

@@ -30,6 +30,7 @@ from schedules.workload import (
     LayerNorm,
     Softmax,
     WindowPool,
+    WindowSum,
     WinogradInput,
     WinogradOutput,
     Workload,
@@ -49,7 +50,8 @@ WORKLOADS: dict[str, Workload] = {
     "convolution of one pixel": IndexedConv(256, 33, LANES, 1),
     "grouped convolution": IndexedConv(36, 9, LANES, 53, tables=3),
     "depthwise": Depthwise(9, LANES, 2, 9, 11, 40, 5, TAPS, EPILOGUE),
-    "window pool": WindowPool("max", 5, LANES, 1, 21, 14, 3, 3, EPILOGUE),
+    "window sum": WindowSum(5, LANES, 1, 21, 14, 3, 2, 9, LANES, EPILOGUE),
+    "window pool": WindowPool(5, LANES, 1, 21, 14, 3, 3, EPILOGUE),
     "global pool": GlobalPool("avg", 40, LANES, 3, 149),
     "copy of blocks": Elementwise(33, LANES, 211, epilogue=EPILOGUE),
     "copy of lanes": Elementwise(7, LANES, 97, "lane"),
@@ -74,6 +76,8 @@ def _arguments(kernel: Kernel) -> dict[str, np.ndarray]:
         else:
             extent = size if extent == UNBOUNDED else extent
             arguments[name] = rng.uniform(0.5, 2.0, extent).astype(np.float32)
+    if isinstance(kernel.workload, WindowSum):
+        arguments["col"] %= kernel.workload.read_columns
     if "used" in arguments:
         arguments["used"][:] = 1
     if "member" in arguments:

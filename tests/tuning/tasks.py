@@ -31,7 +31,7 @@ WORKLOADS: tuple[Workload, ...] = (
     IndexedConv(2 * LANES, 3, LANES, 50),
     IndexedConv(8, 4, LANES, 9, tables=2),
     Depthwise(2, LANES, 1, 6, 5, 5 * LANES, LANES, tuple(range(0, 9 * LANES, LANES)), epilogue=BIAS_RELU),
-    WindowPool("max", 2, LANES, 1, 4, 7, 3, 3),
+    WindowPool(2, LANES, 1, 4, 7, 3, 3),
     GlobalPool("avg", 3, LANES, 1, 49),
     Elementwise(3, LANES, 20, epilogue=(EpilogueOp("relu"),)),
     WinogradInput(2, 2, LANES, 5, 4 * LANES, LANES),

@@ -9,13 +9,14 @@ from __future__ import annotations
 import numpy as np
 
 import schedules
-from schedules.workload import Depthwise, Elementwise, GlobalPool, WindowPool
+from schedules.workload import Depthwise, Elementwise, GlobalPool, WindowPool, WindowSum
 
 from ..anchor import Window
-from ..array import Array
 from ..channel_view import BlockView
 from ..compiled import KernelRecord
 from ..placement import ZERO_BASE, Address
+from ..stage import Stage
+from ..window_taps import WindowTaps, window_taps
 from .borders import Pixels, classes_of_pixels
 from .context import ARENA, Invocation, KernelCall, LoweringContext, side_by_side
 from .operands import epilogue_arguments, epilogue_of, lane_bases, output_arguments, spread_rows
@@ -60,49 +61,59 @@ def _depthwise(context: LoweringContext, step: StageStep, pixels: Pixels) -> Inv
 
 
 def lower_window_pool(context: LoweringContext, step: StageStep, record: KernelRecord) -> KernelCall:
-    """Maximum or average over a window; taps outside the plane are clamped into it, with weight zero."""
+    """Maximum or weighted sum over windows, whose taps are all inside the plane."""
     stage, view, blocks = step.stage, step.view, blocks_of(step)
-    n, _, rows, columns = stage.shape
-    geometry, window = view.geometry, stage.window
-    workload = WindowPool(
-        kind="avg" if stage.reduce == "avg" else "max",
-        blocks=step.output.blocks,
-        lanes=step.output.extent.lanes,
-        batch=step.batch,
-        rows=step.rows,
-        columns=columns,
-        row_taps=window.kernel[0],
-        column_taps=window.kernel[1],
-        epilogue=epilogue_of(stage.epilogue, step.operands),
-    )
-    kernel = context.kernel(workload)
-    images = np.arange(n) if step.strip is None else step.strip.image
-    row, row_weight = _taps(window, 0, rows, geometry.extent.rows, stage.count_include_pad)
-    column, column_weight = _taps(window, 1, columns, geometry.extent.columns, stage.count_include_pad)
+    geometry = view.geometry
+    images = np.arange(stage.shape[0]) if step.strip is None else step.strip.image
+    rows, columns = pool_taps(stage, geometry.extent.rows, geometry.extent.columns)
+    form = {
+        "blocks": step.output.blocks,
+        "lanes": step.output.extent.lanes,
+        "batch": step.batch,
+        "rows": step.rows,
+        "columns": stage.shape[3],
+        "row_taps": rows.count,
+        "column_taps": columns.count,
+        "epilogue": epilogue_of(stage.epilogue, step.operands),
+    }
     arguments = {
         "x": ARENA,
         "xo": context.table(blocks.bases()),
         "xn": context.table(geometry.offset(images, 0, 0)),
-        "row": context.table(row[step.row_range] * geometry.row_stride),
-        "col": context.table(column * geometry.column_stride),
-        "row_weight": context.constant(row_weight[step.row_range]),
-        "col_weight": context.constant(column_weight),
+        "row": context.table(rows.index[step.row_range] * geometry.row_stride),
+    }
+    if stage.reduce == "max":
+        kernel = context.kernel(WindowPool(**form))
+        arguments["col"] = context.table(columns.index * geometry.column_stride)
+        return call_stage(context, step, kernel, arguments, record)
+    read = geometry.extent.columns
+    kernel = context.kernel(WindowSum(read_columns=read, column_step=geometry.column_stride, **form))
+    arguments |= {
+        "row_weight": context.constant(rows.weight[step.row_range]),
+        "col": context.table(columns.index),
+        "col_weight": context.constant(columns.weight),
     }
     return call_stage(context, step, kernel, arguments, record)
 
 
-def _taps(window: Window, axis: int, outputs: int, size: int, count_padding: bool) -> tuple[Array, Array]:
-    """Clamped coordinates and averaging weights of every output and tap along one axis: [outputs, taps].
-
-    With `count_padding`, taps in the padding count in the divisor, but none beyond it do (ceil mode).
-    """
-    before, after = window.padding[axis], window.padding[axis + 2]
-    starts = np.arange(outputs)[:, None] * window.stride[axis] - before
-    taps = starts + np.arange(window.kernel[axis])[None, :] * window.dilation[axis]
-    inside = (taps >= 0) & (taps < size)
-    counted = (taps < size + after) if count_padding else inside
-    weights = inside / np.maximum(counted.sum(axis=1, keepdims=True), 1)
-    return taps.clip(0, size - 1), weights.astype(np.float32)
+def pool_taps(stage: Stage, rows: int, columns: int) -> tuple[WindowTaps, WindowTaps]:
+    """What a window_pool's windows over planes of `rows` x `columns` read along both axes."""
+    if stage.taps is not None:
+        return stage.taps
+    window = stage.window
+    along_rows, along_columns = (
+        window_taps(
+            window.kernel[axis],
+            window.stride[axis],
+            (window.padding[axis], window.padding[axis + 2]),
+            window.dilation[axis],
+            stage.shape[2 + axis],
+            size,
+            stage.count_include_pad,
+        )
+        for axis, size in enumerate((rows, columns))
+    )
+    return along_rows, along_columns
 
 
 def lower_global_pool(context: LoweringContext, step: StageStep, record: KernelRecord) -> KernelCall:

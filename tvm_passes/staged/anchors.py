@@ -2,18 +2,19 @@
 
 Every sum of a convolution is a chain of fused multiply-adds from its bias on, in the order of
 `tvm_passes.summation`: tiles have the bits of the whole, and compiled kernels the same. So have averages:
-sums in row-major order of taps times their shares, or of a plane, which its share is multiplied with then.
+sums over the rows of windows and then over columns of these, or over a plane, multiplied by its share then.
 Normalizations, which are never tiled, are computed in float64.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from ..summation import virtual_order
-from .fused import Values, Wide, multiply_add, sums_of_products
+from ..window_taps import WindowTaps, window_taps
+from .fused import Factor, Values, Wide, multiply_add, sums_of_products
 from .program import Operator, StagedProgramError, Step
 
 
@@ -34,16 +35,16 @@ def convolve(operator: Operator, x: Values, weight: Values, starts: Values, step
     return np.ascontiguousarray(sums.reshape(outputs, batch, rows, width).swapaxes(0, 1))
 
 
-def compute(operator: Operator, x: Values, step: Step, width: int) -> Values:
+def compute(operator: Operator, x: Values, step: Step, width: int, tables: Sequence[Values] = ()) -> Values:
     """Rows of the result of an operator without weights, before its epilogue, [N, C, rows, width].
 
-    x: rows `step.operand_rows` of the operand, [N, C, rows, W].
+    x: rows `step.operand_rows` of the operand, [N, C, rows, W]; tables: what is in the operator's.
     Raises StagedProgramError for a kind that has no arithmetic here.
     """
     if operator.kind in ("elementwise", "movement"):
         return x
     if operator.kind == "window_pool":
-        return _window_pool(operator, x, step, width)
+        return _window_pool(operator, x, step, width, tables)
     if operator.kind == "global_pool":
         return _global_pool(operator, x)
     if operator.kind in _WHOLE:
@@ -75,33 +76,42 @@ def _taps(operator: Operator, padded: Values, rows: int, width: int) -> Iterator
             ]
 
 
-def _window_pool(operator: Operator, x: Values, step: Step, width: int) -> Values:
-    rows = step.rows[1] - step.rows[0]
+def _window_pool(operator: Operator, x: Values, step: Step, width: int, tables: Sequence[Values]) -> Values:
+    """Pools are not tiled: what they read is the whole plane."""
+    rows, columns = _pool_taps(operator, x, step.rows[1] - step.rows[0], width, tables)
     if operator.reduce == "max":
-        padded = _padded(operator, x, step, width, -np.inf)
-        return np.asarray(np.maximum.reduce(list(_taps(operator, padded, rows, width))))
-    padded = _padded(operator, x, step, width, 0.0)
-    # pools are not tiled: what they read is the whole plane
-    down, across = (
-        _shares(operator, axis, n, size) for axis, n, size in ((0, rows, x.shape[2]), (1, width, x.shape[3]))
+        return np.asarray(x[:, :, rows.index].max(axis=3)[..., columns.index].max(axis=4))
+    down = _weighted([x[:, :, index] for index in rows.index.T], rows.weight.T[:, :, None])
+    return _weighted([down[..., index] for index in columns.index.T], columns.weight.T)
+
+
+def _pool_taps(
+    operator: Operator, x: Values, rows: int, width: int, tables: Sequence[Values]
+) -> tuple[WindowTaps, WindowTaps]:
+    if tables:
+        return WindowTaps(tables[0], tables[1]), WindowTaps(tables[2], tables[3])
+    along_rows, along_columns = (
+        window_taps(
+            operator.kernel[axis],
+            operator.stride[axis],
+            (operator.padding[axis], operator.padding[axis + 2]),
+            operator.dilation[axis],
+            results,
+            x.shape[2 + axis],
+            operator.count_include_pad,
+        )
+        for axis, results in enumerate((rows, width))
     )
-    taps = np.ndindex(*operator.kernel)
-    sums = np.zeros((*x.shape[:2], rows, width), np.float32)
-    for (i, j), values in zip(taps, _taps(operator, padded, rows, width), strict=True):
-        sums = multiply_add(values, np.outer(down[:, i], across[:, j]), sums)
-    return sums
+    return along_rows, along_columns
 
 
-def _shares(operator: Operator, axis: int, outputs: int, size: int) -> Values:
-    """By what an average takes every tap times along one axis, [outputs, taps].
-
-    Taps in the padding count if that is included, but none beyond it does (ceil mode).
-    """
-    start = np.arange(outputs)[:, None] * operator.stride[axis] - operator.padding[axis]
-    taps = start + np.arange(operator.kernel[axis]) * operator.dilation[axis]
-    inside = (taps >= 0) & (taps < size)
-    counted = taps < size + operator.padding[axis + 2] if operator.count_include_pad else inside
-    return np.asarray(inside / np.maximum(counted.sum(axis=1, keepdims=True), 1), np.float32)
+def _weighted(terms: Sequence[Values], weights: Values) -> Values:
+    """The sum, as kernels add it: the second product is the first to be rounded."""
+    order = [1, 0, *range(2, len(terms))] if len(terms) > 1 else [0]
+    sums: Factor = np.float32(0)
+    for tap in order:
+        sums = multiply_add(terms[tap], weights[tap], sums)
+    return np.asarray(sums)
 
 
 def _global_pool(operator: Operator, x: Values) -> Values:

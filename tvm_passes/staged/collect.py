@@ -115,12 +115,17 @@ class _Collector:
             lanes=self._lanes.get(stage.name, 1),
             reduce=stage.reduce,
             count_include_pad=stage.count_include_pad,
+            tables=self._tables(name, stage),
             epsilon=stage.epsilon,
             epilogue=tuple(
                 self._post(f"{name}.epilogue{number}", operation)
                 for number, operation in enumerate(stage.epilogue)
             ),
         )
+
+    def _tables(self, name: str, stage: FusedStage) -> tuple[str, ...]:
+        tables = [t for taps in stage.taps or () for t in (taps.index.astype(np.int32), taps.weight)]
+        return tuple(self._weight(f"{name}.table{number}", table) for number, table in enumerate(tables))
 
     def _post(self, name: str, operation: Operation) -> PostOperation:
         step = operation.step

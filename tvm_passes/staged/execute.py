@@ -107,7 +107,7 @@ class _Machine:
         x = self._read(operator.operand, step.operand_rows)
         _, channels, _, width = self._program.shape(operator.output)
         if operator.weight is None:
-            return compute(operator, x, step, width)
+            return compute(operator, x, step, width, [self._memory[name] for name in operator.tables])
         starts = self._memory[operator.starts] if operator.starts else np.zeros(channels, np.float32)
         return convolve(operator, x, self._memory[operator.weight], starts, step, width)
 

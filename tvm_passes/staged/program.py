@@ -90,6 +90,8 @@ class Operator:
     output:  the buffer of its result.
     padding: top, left, bottom, right.
     weight:  buffer of [O, I / groups, kh, kw].
+    tables:  of a window_pool whose windows are given one by one: four buffers, the rows that every row of
+             the result is made of [rows, taps], int32, their weights, and the same of columns.
     attributes: of a generic operator, as text.
     """
 
@@ -107,6 +109,7 @@ class Operator:
     lanes: int = 1
     reduce: str = "max"
     count_include_pad: bool = False
+    tables: tuple[str, ...] = ()
     epsilon: float = 0.0
     epilogue: tuple[PostOperation, ...] = ()
     relax: str = ""

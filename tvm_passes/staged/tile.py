@@ -102,6 +102,8 @@ def _step(
 
 def _window_rows(program: StagedProgram, operator: Operator, rows: Rows) -> WindowRows:
     _, height, _ = plane(program.view_shape(operator.operand))
+    if operator.tables:
+        return WindowRows(0, height, 0, 0)
     if operator.kind in ("convolution", "depthwise", "window_pool"):
         kernel, stride, dilation = operator.kernel[0], operator.stride[0], operator.dilation[0]
         return window_rows(rows, height, kernel, stride, operator.padding[0], dilation)
