@@ -16,7 +16,7 @@ from schedules.reference.convolution import depthwise, indexed_conv, paired_conv
 from schedules.reference.epilogue import BINARY, UNARY, apply_epilogue, erf, operand_index
 from schedules.reference.normalization import group_norm, layer_norm, softmax
 from schedules.reference.operands import Array, Given, Operands
-from schedules.reference.pooling import global_pool, window_pool
+from schedules.reference.pooling import global_pool, window_pool, window_sum
 from schedules.reference.winograd import grouped_winograd, winograd_input, winograd_output
 from schedules.workload import (
     Depthwise,
@@ -29,6 +29,7 @@ from schedules.workload import (
     PairedConv,
     Softmax,
     WindowPool,
+    WindowSum,
     WinogradInput,
     WinogradOutput,
     Workload,
@@ -66,6 +67,7 @@ _BY_BLOCKS_AND_PIXELS: dict[type, Callable[[Any, Operands], Array]] = {
     PairedConv: paired_conv,
     Depthwise: depthwise,
     WindowPool: window_pool,
+    WindowSum: window_sum,
     GlobalPool: global_pool,
     Elementwise: elementwise,
     LayerNorm: layer_norm,

@@ -19,6 +19,7 @@ from schedules.workload import (
     PairedConv,
     Softmax,
     WindowPool,
+    WindowSum,
     WinogradOutput,
 )
 
@@ -29,6 +30,7 @@ OfBlocksAndPixels = (
     | PairedConv
     | Depthwise
     | WindowPool
+    | WindowSum
     | GlobalPool
     | Elementwise
     | LayerNorm

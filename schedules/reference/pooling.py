@@ -1,11 +1,11 @@
-"""Maxima and averages over windows and planes."""
+"""Maxima and weighted sums over windows, maxima and averages over planes."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from schedules.reference.operands import Array, Operands
-from schedules.workload import GlobalPool, WindowPool
+from schedules.workload import GlobalPool, WindowPool, WindowSum
 
 
 def window_pool(w: WindowPool, operands: Operands) -> Array:
@@ -13,20 +13,29 @@ def window_pool(w: WindowPool, operands: Operands) -> Array:
     row = operands.table("row").reshape(w.rows, w.row_taps)
     column = operands.table("col").reshape(w.columns, w.column_taps)
     plane = (operands.table("xo")[:, None] + operands.table("xn")).reshape(w.blocks, w.batch, 1, 1, 1)
-    average = w.kind == "avg"
-    if average:
-        row_weight = operands.constant("row_weight").reshape(row.shape)
-        column_weight = operands.constant("col_weight").reshape(column.shape)
-    shape = (w.blocks, w.batch, w.rows, w.columns, w.lanes)
-    out = np.zeros(shape) if average else np.full(shape, -np.inf)
+    out = np.full((w.blocks, w.batch, w.rows, w.columns, w.lanes), -np.inf)
     for i in range(w.row_taps):
         for j in range(w.column_taps):
             pixel = row[:, i][:, None, None] + column[:, j][:, None] + np.arange(w.lanes)
-            x = operands.read("x", plane + pixel)
-            if average:
-                out += x * (row_weight[:, i][:, None, None] * column_weight[:, j][:, None])
-            else:
-                out = np.maximum(out, x)
+            out = np.maximum(out, operands.read("x", plane + pixel))
+    return out.reshape(w.blocks, -1, w.lanes)
+
+
+def window_sum(w: WindowSum, operands: Operands) -> Array:
+    """[blocks, pixels, lanes] before the epilogue. All columns of the rows are read, as by the kernel."""
+    row = operands.table("row").reshape(w.rows, w.row_taps)
+    column = operands.table("col").reshape(w.columns, w.column_taps)
+    row_weight = operands.constant("row_weight").reshape(row.shape)
+    column_weight = operands.constant("col_weight").reshape(column.shape)
+    plane = (operands.table("xo")[:, None] + operands.table("xn")).reshape(w.blocks, w.batch, 1, 1, 1)
+    across = np.arange(w.read_columns)[:, None] * w.column_step + np.arange(w.lanes)
+    sums = np.zeros((w.blocks, w.batch, w.rows, w.read_columns, w.lanes))
+    for i in range(w.row_taps):
+        x = operands.read("x", plane + row[:, i][:, None, None] + across)
+        sums += x * row_weight[:, i][:, None, None]
+    out = np.zeros((w.blocks, w.batch, w.rows, w.columns, w.lanes))
+    for j in range(w.column_taps):
+        out += sums[:, :, :, column[:, j]] * column_weight[:, j][:, None]
     return out.reshape(w.blocks, -1, w.lanes)
 
 

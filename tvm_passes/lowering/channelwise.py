@@ -6,12 +6,15 @@ same blocks; so a concat or a permutation in front of them costs nothing.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 import schedules
 from schedules.workload import Depthwise, Elementwise, GlobalPool, WindowPool, WindowSum
 
 from ..anchor import Window
+from ..array import Array
 from ..channel_view import BlockView
 from ..compiled import KernelRecord
 from ..placement import ZERO_BASE, Address
@@ -66,7 +69,7 @@ def lower_window_pool(context: LoweringContext, step: StageStep, record: KernelR
     geometry = view.geometry
     images = np.arange(stage.shape[0]) if step.strip is None else step.strip.image
     rows, columns = pool_taps(stage, geometry.extent.rows, geometry.extent.columns)
-    form = {
+    form: dict[str, Any] = {
         "blocks": step.output.blocks,
         "lanes": step.output.extent.lanes,
         "batch": step.batch,
