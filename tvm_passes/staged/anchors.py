@@ -106,11 +106,10 @@ def _pool_taps(
 
 
 def _weighted(terms: Sequence[Values], weights: Values) -> Values:
-    """The sum, as kernels add it: the second product is the first to be rounded."""
-    order = [1, 0, *range(2, len(terms))] if len(terms) > 1 else [0]
+    """The sum of products, one multiply-add after the other."""
     sums: Factor = np.float32(0)
-    for tap in order:
-        sums = multiply_add(terms[tap], weights[tap], sums)
+    for term, weight in zip(terms, weights, strict=True):
+        sums = multiply_add(term, weight, sums)
     return np.asarray(sums)
 
 
