@@ -37,6 +37,7 @@ from frontends.node_errors import reason_of
 from frontends.operators import require_converters
 from frontends.signature import Signature, TensorSpec, static_shape, tensor_specs
 from frontends.standard_domain import STANDARD_DOMAIN
+from frontends.widen import widen_halves
 
 _COPYING_OPERATORS = frozenset({"Dropout", "Identity"})
 """Evaluating them would duplicate weights that several nodes share."""
@@ -69,7 +70,7 @@ def import_loaded(model: onnx.ModelProto, file: str = "") -> ImportedModel:
     """Import what `load_model` returned. Raises a `ModelError`."""
     require_converters(model, file)
     importer = _Importer(file)
-    module = importer.from_onnx(model.graph, standard_opset(model))
+    module = importer.from_onnx(widen_halves(model).graph, standard_opset(model))
     module = relax.transform.DeadCodeElimination(["main"])(module)
     signature = Signature(tensor_specs(model.graph.input, file), _output_specs(module, model.graph, file))
     return ImportedModel(module, signature, importer.node_of_var(module), model)
