@@ -80,7 +80,8 @@ def _horner(x: Expr, coefficients: Sequence[float]) -> Expr:
 
 
 def _clamp(x: Expr, low: float, high: float) -> Expr:
-    return tirx.max(tirx.min(x, constant(high)), constant(low))
+    # Of two numbers of which one is NaN, processors and TVM take the second: so NaN passes.
+    return tirx.max(constant(low), tirx.min(constant(high), x))
 
 
 def _finite_exp(x: Expr) -> Expr:
@@ -175,7 +176,7 @@ def power(x: Expr, exponent: float) -> Expr:
 
 
 UNARY: dict[str, Callable[..., Expr]] = {
-    "relu": lambda x: tirx.max(x, constant(0.0)),
+    "relu": lambda x: tirx.max(constant(0.0), x),
     "clip": _clamp,
     "leaky_relu": lambda x, slope: tirx.Select(x > constant(0.0), x, x * constant(slope)),
     "sigmoid": sigmoid,

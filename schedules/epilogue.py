@@ -24,9 +24,14 @@ TENSOR: dict[str, Callable[[Expr, Expr], Expr]] = {
     "subtract": lambda x, r: x - r,
     "multiply": lambda x, r: x * r,
     "divide": lambda x, r: x / r,
-    "maximum": tirx.max,
-    "minimum": tirx.min,
+    "maximum": lambda x, r: _passing_nan(tirx.max, x, r),
+    "minimum": lambda x, r: _passing_nan(tirx.min, x, r),
 }
+
+
+def _passing_nan(extreme: Callable[[Expr, Expr], Expr], x: Expr, r: Expr) -> Expr:
+    """The greater or the smaller number, NaN if one is: of a number and NaN, `extreme` takes the second."""
+    return bound(r, lambda r: tirx.Select(tirx.isnan(r), r, extreme(r, x)))
 
 
 @attrs.frozen
