@@ -21,7 +21,7 @@ _ADVICE = "use float32, or an integer type of 8 bits or more"
 
 
 def require_supported_interface(graph: onnx.GraphProto, file: str) -> None:
-    """Raises UnsupportedTypeError for a value of the interface that is no dense tensor of a supported type."""
+    """Raises UnsupportedTypeError for a value of the interface that is no dense tensor of such a type."""
     for value in (*graph.input, *graph.output):
         tensor = value.type.tensor_type if value.type.HasField("tensor_type") else None
         if tensor is None or tensor.elem_type == TensorProto.STRING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import cast
 
@@ -149,4 +150,15 @@ def infer_shapes(model: onnx.ModelProto, file: str = "") -> onnx.ModelProto:
     try:
         return onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
     except onnx.shape_inference.InferenceError as error:
-        raise ShapeInferenceError(f"shapes do not fit together: {error}", file=file) from error
+        reason, node = _first_reason(str(error))
+        raise ShapeInferenceError(f"shapes do not fit together: {reason}", file=file, node=node) from error
+
+
+def _first_reason(text: str) -> tuple[str, str]:
+    """What ONNX says of the first node that does not fit, and its name; all it says if that is not known."""
+    found = re.search(r"\(op_type:(\w+), node name: (.*?)\): (.*)", text)
+    if found is None:
+        return text, ""
+    operator, node, reason = found.groups()
+    cleaned = re.sub(r"\[\w+\] |Inference error\(s\): ", "", reason)
+    return f"{operator}: {cleaned}", node

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from math import prod
 
 import numpy as np
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 from tvm import relax
 
-from frontends.converters.node import Converter, Expr, Node, constant, constant_value, static_shape
+from frontends.converters.node import Converter, Expr, Node, constant, constant_value, dtype_of, static_shape
 
 
 def _shape(node: Node) -> Expr:
@@ -27,6 +27,14 @@ def _constant_of_shape(node: Node) -> Expr:
     return constant(np.full(constant_value(node.inputs[0], "shape"), value.reshape(()), value.dtype))
 
 
+def _eye_like(node: Node) -> Expr:
+    data = node.inputs[0]
+    stated = node.attribute("dtype")
+    dtype = np.dtype(dtype_of(data) if stated is None else helper.tensor_dtype_to_np_dtype(stated))
+    rows, columns = static_shape(data)
+    return constant(np.eye(rows, columns, node.attribute("k"), dtype))
+
+
 def _identity(node: Node) -> Expr:
     return node.inputs[0]
 
@@ -37,6 +45,7 @@ def _tile(node: Node) -> Expr:
 
 CONVERTERS: Mapping[str, Converter] = {
     "ConstantOfShape": _constant_of_shape,
+    "EyeLike": _eye_like,
     "Identity": _identity,
     "Shape": _shape,
     "Size": _size,

@@ -99,7 +99,9 @@ def test_invalid_model(save):
 def test_shapes_that_clash(save):
     model = """<ir_version: 8, opset_import: ["": 17]>
         g (float[2,3] x, float[4,5] z) => (float[2,5] y) { y = MatMul(x, z) }"""
-    assert error_of(save(model), ShapeInferenceError).startswith("shapes do not fit together: ")
+    assert error_of(save(model), ShapeInferenceError).startswith(
+        "node 'MatMul_0': shapes do not fit together: MatMul: "
+    )
 
 
 def test_sequence_input(save):
