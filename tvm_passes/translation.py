@@ -197,13 +197,16 @@ def _translate(
         offset = [(o + e // 2) % e - e // 2 for o, e in zip(offset, extents, strict=True)]
     read = ChannelTranslation(biggest.source, biggest.channel, offset[0], offset[1], offset[2])
     if border == "zero" and clip is None:
+        steps = zip(biggest.stride, stride, biggest.box.extents, strict=True)
+        if any(own != common and extent > 1 for own, common, extent in steps):
+            return f"is read with stride {biggest.stride}, others with {stride}"
         box = preimage(Box.whole(source), read.offset, stride, Box.whole(output))
-        return (
-            read
-            if box == biggest.box and biggest.normalized().stride[0] == 1
-            else "is cut to rows or columns that a zero halo would not cut: "
-            f"{biggest.box}, a zero halo gives {box}"
-        )
+        if box != biggest.box:
+            return (
+                "is cut to rows or columns that a zero halo would not cut: "
+                f"{biggest.box}, a zero halo gives {box}"
+            )
+        return read
     wanted = _linear(_reads(output, source, read.offset, stride, border, clip), source)
     same = np.array_equal(wanted, _evaluate(pieces, source, output))
     return read if same else f"is no {border} of one plane"

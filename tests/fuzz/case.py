@@ -9,42 +9,41 @@ from typing import Any
 import attrs
 import numpy as np
 import onnx
+import tvm
 from hypothesis import strategies as st
 
 from tests.fuzz.choices import Choices, Drawn, chance, pick
-from tests.fuzz.computing import compute
-from tests.fuzz.draft import LARGEST, Draft, Value
-from tests.fuzz.movement import move
+from tests.fuzz.models import draw_model
 from tvm_passes.tiling import Tiling
 
 Array = np.ndarray[Any, Any]
 
-TARGETS = {
-    4: {"kind": "llvm", "mcpu": "x86-64"},
-    8: {"kind": "llvm", "mcpu": "haswell"},
-    16: {"kind": "llvm", "mcpu": "skylake-avx512"},
-}
-"""By lanes: SSE2, AVX2 and AVX-512."""
+LANES = {"x86-64": 4, "haswell": 8, "skylake-avx512": 16, "znver4": 16}
+"""Of a vector, by processor: SSE2, AVX2 and AVX-512, and one where products are paired."""
 
 
 @attrs.frozen
 class Plan:
     """How a model is planned.
 
-    lanes:   float32 values of the machine's vectors.
+    cpu:     the machine, one of `LANES`.
     threads: that compute it, whether that pays or not.
     tiles:   of every chain, which are formed wherever they can be; 1: none is; 0: those that pay.
     bands:   each thread computes a band of a chain of its own.
-    forms:   Winograd's and paired convolutions may be taken.
+    forms:   Winograd's and paired convolutions are taken "never", where it "pays" or "always" they can be.
     simplified: the model goes through onnxslim first, as a user's does; it takes as long as planning.
     """
 
-    lanes: int = 8
+    cpu: str = "haswell"
     threads: int = 1
     tiles: int = 1
     bands: bool = False
-    forms: bool = True
+    forms: str = "never"
     simplified: bool = True
+
+    @property
+    def target(self) -> tvm.target.Target:
+        return tvm.target.Target({"kind": "llvm", "mcpu": self.cpu})
 
     @property
     def tiling(self) -> Tiling:
@@ -88,57 +87,13 @@ def draw_plan(choices: Choices) -> Plan:
     """A plan for one of the machines."""
     tiles = pick(choices, [0, 1, 1, 2, 3, 5])
     return Plan(
-        lanes=pick(choices, sorted(TARGETS)),
+        cpu=pick(choices, ["x86-64", "haswell", "haswell", "skylake-avx512", "znver4"]),
         threads=choices.number(1, 3),
         tiles=tiles,
         bands=tiles > 1 and chance(choices, 50),
-        forms=chance(choices, 70),
+        forms=pick(choices, ["never", "pays", "always"]),
         simplified=chance(choices, 25),
     )
-
-
-def draw_model(choices: Choices) -> onnx.ModelProto:
-    """A model of a few operators that move data and a few that compute."""
-    draft = Draft(choices)
-    shape = _first_shape(choices)
-    draft.new_input(shape)
-    for _ in range(choices.number(0, 2)):
-        same = chance(choices, 50)
-        draft.new_input(
-            shape if same else (shape[0], choices.number(1, 12), *(choices.number(1, 9) for _ in "hw"))
-        )
-    percent = choices.number(30, 70)
-    for _ in range(choices.number(2, 14)):
-        x = _recent(choices, draft.values)
-        results = move(draft, x) if chance(choices, percent) else [compute(draft, x)]
-        draft.values.extend(v for v in results if v.size <= LARGEST)
-    return draft.model(_outputs(choices, draft))
-
-
-def _first_shape(choices: Choices) -> tuple[int, ...]:
-    batch = pick(choices, [1, 1, 2, 3])
-    channels = pick(choices, [1, 3, 4, 8, 16, choices.number(1, 40)])
-    if chance(choices, 8):
-        return (batch, channels)
-    largest = pick(choices, [4, 8, 8, 16])
-    rows = choices.number(1, largest)
-    return (batch, channels, rows, rows if chance(choices, 40) else choices.number(1, largest))
-
-
-def _recent(choices: Choices, values: list[Value]) -> Value:
-    """One of the last three, or any."""
-    first = 0 if chance(choices, 20) else max(0, len(values) - 3)
-    return values[choices.number(first, len(values) - 1)]
-
-
-def _outputs(choices: Choices, draft: Draft) -> list[Value]:
-    """The last value, and some of the others; inputs as well, through a node of their own."""
-    computed = [v for v in draft.values if v not in draft.inputs]
-    outputs = [v for v in computed[:-1] if chance(choices, 15)] + computed[-1:]
-    if not outputs or chance(choices, 4):
-        source = pick(choices, draft.inputs)
-        outputs.append(draft.one("Identity", [source], source.shape))
-    return outputs
 
 
 def draw_case(choices: Choices) -> Case:

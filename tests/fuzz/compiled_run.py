@@ -12,7 +12,7 @@ import tvm
 
 from shiftc.linker import linker_for
 from shiftc.runtime.threads import use_threads
-from tests.fuzz.case import TARGETS, Case
+from tests.fuzz.case import LANES, Case
 from tvm_passes.lower import Lowered
 from tvm_passes.object_code import ObjectStore, compile_program
 
@@ -28,11 +28,11 @@ class Objects(dict[str, bytes]):
 STORE: ObjectStore = Objects()
 
 
-def runs_here(lanes: int) -> bool:
-    """Whether this machine executes the instruction set with vectors of so many lanes."""
+def runs_here(cpu: str) -> bool:
+    """Whether this machine executes the instructions of a processor."""
     host = tvm.target.Target({"kind": "llvm", "mcpu": tvm.target.codegen.llvm_get_system_cpu()})
     features = {str(name) for name in tvm.target.codegen.llvm_get_cpu_features(host)}
-    return {4: True, 8: "avx2" in features, 16: "avx512f" in features}[lanes]
+    return {4: True, 8: "avx2" in features, 16: "avx512f" in features}[LANES[cpu]]
 
 
 def run_compiled(lowered: Lowered, case: Case, batches: Sequence[Mapping[str, Array]]) -> list[Array] | None:
@@ -40,9 +40,8 @@ def run_compiled(lowered: Lowered, case: Case, batches: Sequence[Mapping[str, Ar
 
     It is compiled, but not run, for a machine whose instructions this one lacks: None.
     """
-    target = tvm.target.Target(TARGETS[case.plan.lanes])
-    code = compile_program(lowered.module, target, STORE)
-    if not runs_here(case.plan.lanes):
+    code = compile_program(lowered.module, case.plan.target, STORE)
+    if not runs_here(case.plan.cpu):
         return None
     arena = tvm.runtime.tensor(np.zeros(lowered.arena_bytes, np.uint8))
     constants = tvm.runtime.tensor(lowered.constants)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -15,13 +16,12 @@ import attrs
 import numpy as np
 import onnx
 import onnxruntime
-import tvm
 from onnx.reference import ReferenceEvaluator
 
 from frontends import import_model
 from frontends.errors import ModelError
 from shiftc.errors import ShiftcError
-from tests.fuzz.case import TARGETS, Case
+from tests.fuzz.case import Case
 from tvm_passes.lower import Lowered
 from tvm_passes.lowering.context import LoweringError
 from tvm_passes.pipeline import PassError, PipelineOptions, lower_module
@@ -33,6 +33,13 @@ it cannot be run here."""
 
 TOLERANCE = 2e-4
 """Largest |difference| over largest |value|: Winograd's convolutions round more than a sum of products."""
+FORMS_PAY = (
+    "tvm_passes.lowering.winograd_plan.WORTH",
+    "tvm_passes.lowering.grouped_winograd.WORTH",
+    "tvm_passes.lowering.convolution.WORTH_PAIRING",
+    "tvm_passes.convolution_cost.WORTH_PAIRING",
+)
+"""Shares of the direct form's time that other forms may take."""
 MOST = 1e6
 """A model whose numbers grow beyond is no case: rounding is all that would be compared."""
 
@@ -114,14 +121,16 @@ def plan(case: Case, clock: Clock) -> Lowered:
                 imported = import_model(Path(file.name))
     options = PipelineOptions(
         threads=case.plan.threads,
-        winograd=case.plan.forms,
-        pairing=case.plan.forms,
+        winograd=case.plan.forms != "never",
+        pairing=case.plan.forms != "never",
         tiling=case.plan.tiling,
         node_of_var=imported.node_of_var,
     )
-    target = tvm.target.Target(TARGETS[case.plan.lanes])
-    with patch("tvm_passes.lower.threads_pay", lambda *_: True), clock.measured("plan"):
-        return lower_module(imported.module, target, options)
+    with ExitStack() as patches, clock.measured("plan"):
+        patches.enter_context(patch("tvm_passes.lower.threads_pay", lambda *_: True))
+        for limit in FORMS_PAY if case.plan.forms == "always" else ():
+            patches.enter_context(patch(limit, math.inf))
+        return lower_module(imported.module, case.plan.target, options)
 
 
 def _expected(model: onnx.ModelProto, inputs: Mapping[str, Array]) -> list[Array]:

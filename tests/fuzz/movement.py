@@ -1,4 +1,4 @@
-"""A random operator that only moves data."""
+"""Random operators that only move data."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ OF_ANY: tuple[Move, ...] = (
     slicing.rolled,
     slicing.gathered,
     slicing.scattered,
+    slicing.temporal_shift,
     rearranging.tiled,
     rearranging.expanded,
     rearranging.transposed,
@@ -37,6 +38,26 @@ OF_ANY: tuple[Move, ...] = (
     rearranging.flattened,
 )
 """Of tensors of two axes or more."""
+IN_NETWORKS: tuple[Move, ...] = (
+    slicing.skip_connection,
+    slicing.concatenated,
+    slicing.split,
+    slicing.rolled,
+    slicing.padded,
+    slicing.sliced,
+    slicing.temporal_shift,
+    slicing.scattered,
+    rearranging.shuffled,
+    rearranging.shuffled,
+    rearranging.depth_to_space,
+    rearranging.enlarged,
+)
+"""Of tensors [N, C, H, W], which they keep such."""
+
+
+def move_planes(draft: Draft, x: Value) -> list[Value]:
+    """What one makes of planes."""
+    return pick(draft.choices, IN_NETWORKS)(draft, x)
 
 
 def move(draft: Draft, x: Value) -> list[Value]:

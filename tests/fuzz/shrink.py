@@ -38,7 +38,7 @@ def _smaller(case: Case) -> Iterator[Case]:
 
 
 def _simpler_plans(plan: Plan) -> Iterator[Plan]:
-    plain = Plan(lanes=plan.lanes)
+    plain = Plan(cpu=plan.cpu)
     for field in attrs.fields(Plan):
         if getattr(plan, field.name) != getattr(plain, field.name):
             yield attrs.evolve(plan, **{field.name: getattr(plain, field.name)})

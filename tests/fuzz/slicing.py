@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from tests.fuzz.choices import chance, cut, pick
+from tests.fuzz.choices import chance, cut, divisor, pick
 from tests.fuzz.draft import Draft, Value
 
 
@@ -165,3 +165,25 @@ def scattered(draft: Draft, x: Value) -> list[Value]:
             updates = slice_of(draft, updates, axis, first, first + size)
     data: Value | str = x if chance(draft.choices, 60) else draft.constant(np.zeros(x.shape))
     return [draft.one("ScatterND", [data, draft.constant(indices, "int64"), updates], x.shape)]
+
+
+def temporal_shift(draft: Draft, x: Value) -> list[Value]:
+    """Channels of images from those before and behind them, in clips of the batch."""
+    n, c, *rest = x.shape
+    clip = divisor(draft.choices, n)
+    if clip == 1 or c == 1:
+        return [x]
+    frames = draft.reshaped(x, n // clip, clip, c, *rest)
+    first = draft.choices.number(1, c - 1)
+    earlier, later = slice_of(draft, frames, 2, 0, first), slice_of(draft, frames, 2, first, c)
+    moved = [_delayed(draft, earlier, 1), later if chance(draft.choices, 50) else _delayed(draft, later, -1)]
+    return [draft.reshaped(joined(draft, moved, 2), *x.shape)]
+
+
+def _delayed(draft: Draft, frames: Value, by: int) -> Value:
+    """Every frame one later (1) or earlier (-1), zeros at the end of the clip."""
+    pads = [0] * (2 * frames.rank)
+    pads[1 if by > 0 else 1 + frames.rank] = 1
+    length = frames.shape[1]
+    kept = slice_of(draft, frames, 1, 0, length - 1) if by > 0 else slice_of(draft, frames, 1, 1, length)
+    return draft.one("Pad", [kept, draft.integers(pads)], frames.shape)
