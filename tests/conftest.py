@@ -33,7 +33,10 @@ def cores_as_they_were() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def kernel_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Kernels are kept between tests, and nowhere else."""
+    """Kernels are kept between tests, of all workers of a run, and nowhere else."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(ENVIRONMENT, str(tmp_path_factory.mktemp("kernels")))
+        patch.setenv(ENVIRONMENT, str(folder / "kernels"))
         yield

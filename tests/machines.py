@@ -6,6 +6,7 @@ which the environment variable SHIFTC_TEST_TARGET chooses: sse2, avx2, avx512 or
 
 from __future__ import annotations
 
+import json
 import os
 
 from tvm.target import Target
@@ -31,6 +32,11 @@ _ESSENTIAL = frozenset({"avx2", "fma", "avx512f", "avx512bw", "avx512dq", "avx51
 def executes(target: Target) -> bool:
     """Whether this machine executes code for the target."""
     return not missing_features(required_features(target))
+
+
+def as_text(target: Target) -> str:
+    """The target as a user writes it after `--target`."""
+    return json.dumps(describe_target(target))
 
 
 def _as_far_as_executed(model: Target) -> Target:

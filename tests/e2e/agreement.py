@@ -8,6 +8,7 @@ from pathlib import Path
 import attrs
 import numpy as np
 import onnxruntime
+from tvm.target import Target
 
 import frontends
 import shiftc
@@ -15,6 +16,7 @@ from shiftc.artifact import read_manifest
 from shiftc.driver import compile_model
 from shiftc.manifest import Manifest
 from shiftc.options import CompileOptions, ModelOptions, PassOptions
+from tests.machines import TARGET, as_text
 
 TOLERANCE = 1e-4
 """Largest |difference| over largest |reference| for float32."""
@@ -36,13 +38,13 @@ def agreement(
     folder: Path,
     input_shapes: Mapping[str, tuple[int, ...]] | None = None,
     *,
-    target: str = "host",
+    target: Target = TARGET,
     threads: int = 1,
     passes: PassOptions | None = None,
     seed: int = 0,
 ) -> Agreement:
     """Compile `model` into `folder` and compare all outputs on random inputs."""
-    options = ModelOptions(model, target=target, input_shapes=input_shapes or {}, threads=threads)
+    options = ModelOptions(model, target=as_text(target), input_shapes=input_shapes or {}, threads=threads)
     artifact = folder / "artifact"
     compile_model(CompileOptions(options, artifact, passes or PassOptions()))
     session = shiftc.load(artifact)

@@ -8,22 +8,21 @@ from typing import Any
 
 import pytest
 
-from shiftc.cpu_features import missing_features
+from tests.machines import AVX2, executes
 
 from .agreement import TOLERANCE, agreement
 
 MODELS = Path(__file__).parent.parent / "models"
 CATALOGUE: list[dict[str, Any]] = json.loads((MODELS / "catalogue.json").read_text())["files"]
-TARGET = "llvm -mcpu=haswell"
 FEW = ("activations", "compconv_chain", "group_norm", "one_hot_csc", "shufflenet_v2")
 """Together: every template, tails of channels, an epilogue of every kind, folded shifts and shuffles."""
 
-pytestmark = pytest.mark.skipif(bool(missing_features(("avx2", "fma"))), reason="no AVX2 here")
+pytestmark = pytest.mark.skipif(not executes(AVX2), reason="no AVX2 here")
 
 
 def _agrees(entry: dict[str, Any], folder: Path) -> None:
     shapes = {name: tuple(shape) for name, shape in entry["input_shapes"].items()}
-    result = agreement(MODELS / entry["file"], folder, shapes, target=TARGET)
+    result = agreement(MODELS / entry["file"], folder, shapes, target=AVX2)
     assert result.error <= TOLERANCE
     assert "avx2" in result.manifest.cpu_features
     assert not any(feature.startswith("avx512") for feature in result.manifest.cpu_features)

@@ -32,7 +32,13 @@ def _with_scores(path: Path, folder: Path) -> Path:
     return folder / path.name
 
 
-@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
+SMALL = ("light_shufflenet", "light_squeezenet")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(m, marks=[] if m.stem in SMALL else pytest.mark.slow, id=m.stem) for m in MODELS],
+)
 def test_agrees_with_onnxruntime(path: Path, tmp_path: Path) -> None:
     result = agreement(_with_scores(path, tmp_path), tmp_path)
     assert result.error <= TOLERANCE

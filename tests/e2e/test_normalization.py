@@ -13,6 +13,7 @@ from onnx import numpy_helper
 
 from shiftc.options import PassOptions
 from tests.e2e.agreement import TOLERANCE, agreement
+from tests.machines import AVX2
 
 CONVNEXT = """<ir_version: 8, opset_import: ["" : 17]>
 g (float[2,37,6,5] x) => (float[2,37,6,5] y) {
@@ -113,6 +114,6 @@ def test_tokens_agree(tmp_path: Path) -> None:
     assert "layer_norm" in [kernel.kind for kernel in result.manifest.kernels]
 
 
-@pytest.mark.parametrize("options", [{"target": "llvm -mcpu=haswell"}, {"passes": PassOptions(level=0)}])
+@pytest.mark.parametrize("options", [{"target": AVX2}, {"passes": PassOptions(level=0)}])
 def test_options(options: dict[str, Any], tmp_path: Path) -> None:
     assert agreement(save(CONVNEXT, tmp_path), tmp_path, **options).error < TOLERANCE

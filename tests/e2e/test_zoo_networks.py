@@ -1,6 +1,12 @@
-"""Every network of the zoo: compiles and agrees with onnxruntime; what must cost nothing has no kernel."""
+"""Every network of the zoo: compiles and agrees with onnxruntime; what must cost nothing has no kernel.
+
+The smallest of a family each time; its larger members, and families of which `tests/models` has excerpts,
+where minutes are allowed.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import onnx
@@ -11,7 +17,8 @@ from tvm_passes.separate import REASON as SEPARATED
 
 from .agreement import TOLERANCE, Agreement, agreement
 
-FULLY_FOLDED = ("shiftresnet20", "shiftresnet56", "shiftresnet110", "shiftnet-a")
+SMALLEST = ("shiftresnet20", "shiftnet-c", "shufflenetv2-0.5", "roll-like")
+FULLY_FOLDED = ("shiftresnet20", "shiftnet-c", "shiftresnet56", "shiftresnet110", "shiftnet-a")
 ARITHMETIC = ("Conv", "Gemm", "MatMul")
 STRIDED_COPIES = {"compconv-resnet50": 5}
 """Identity copies of a strided CompConv, concatenated with channels that are read without a stride."""
@@ -25,7 +32,12 @@ def _is_shift(weight: np.ndarray) -> bool:
     return weight.ndim == 4 and weight.shape[1] == 1 and weight.shape[2] > 1 and bool(one_hot)
 
 
-@pytest.fixture(scope="module", params=zoo.names())
+def _at_a_time(names: Sequence[str]) -> list[object]:
+    """The names, those of large networks marked as slow."""
+    return [name if name in SMALLEST else pytest.param(name, marks=pytest.mark.slow) for name in names]
+
+
+@pytest.fixture(scope="module", params=_at_a_time(zoo.names()))
 def compiled(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[str, Agreement]:
@@ -56,7 +68,7 @@ def test_no_kernel_only_moves_data(compiled: tuple[str, Agreement]) -> None:
     assert len(moving) - len(copies) <= 1, [k.stage for k in moving]  # of the output
 
 
-@pytest.mark.parametrize("compiled", FULLY_FOLDED, indirect=True)
+@pytest.mark.parametrize("compiled", _at_a_time(FULLY_FOLDED), indirect=True)
 def test_no_more_kernels_than_arithmetic(compiled: tuple[str, Agreement]) -> None:
     name, result = compiled
     graph = zoo.build(name).graph

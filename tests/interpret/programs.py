@@ -9,7 +9,7 @@ import numpy as np
 import tvm
 from tvm.ir import IRModule
 
-from tests.passes.modules import Array, run_with_tvm, tensors
+from tests.passes.modules import Array, reference, tensors
 from tvm_passes.interpret import run_program
 from tvm_passes.lower import Lowered
 from tvm_passes.pipeline import PipelineOptions, lower_module
@@ -42,6 +42,6 @@ def assert_near(results: Sequence[Array], expected: Sequence[Array], tolerance: 
 
 
 def expected_of(mod: IRModule) -> tuple[list[Array], list[Array]]:
-    """Random inputs, and what TVM's own pipeline makes of them."""
+    """Random inputs, and what the module makes of them."""
     inputs = tensors(mod)
-    return inputs, run_with_tvm(mod, inputs)
+    return inputs, reference(mod, inputs)

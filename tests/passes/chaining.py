@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from tvm.ir import IRModule
 
-from tests.passes.modules import Array, compiled, execute, run_with_tvm, tensors
+from tests.passes.modules import Array, compiled, execute, reference, tensors
 from tvm_passes.compiled import Compiled
 from tvm_passes.graph import Graph
 from tvm_passes.relax_values import shape_of
@@ -48,7 +48,7 @@ def check_chained(
     in_order = not any(s.kind == "winograd_conv" or s.name.startswith("paired_conv") for s in apart.steps)
     assert_near(results, execute(apart, second, outputs=outputs), 0.0 if in_order else tolerance)
     if against_tvm:
-        assert_near(results, run_with_tvm(mod, second), 2e-5)
+        assert_near(results, reference(mod, second), 2e-5)
     assert program.arena_lower_bound_bytes <= program.arena_bytes
     return program
 

@@ -12,8 +12,10 @@ import tvm
 from tvm import relax
 from tvm.ir import Expr, IRModule, Var
 
+from shiftc.kernel_cache import KernelCache
 from shiftc.linker import linker_for
 from tests.machines import TARGET
+from tests.passes.in_numpy import NotInNumpyError, run_in_numpy
 from tvm_passes.apply_index_map import index_map_call, index_map_of
 from tvm_passes.compiled import Compiled
 from tvm_passes.fuse import fuse
@@ -21,7 +23,7 @@ from tvm_passes.graph import Graph
 from tvm_passes.index_map import IndexMap, Shape, as_4d
 from tvm_passes.pipeline import PipelineOptions, compile_module
 from tvm_passes.recognize import recognize
-from tvm_passes.relax_values import shape_of
+from tvm_passes.relax_values import dtype_of, shape_of
 from tvm_passes.report import IndexMapRecord, Report
 from tvm_passes.stage import Stage, stage_of
 from tvm_passes.tiling import NO_TILING
@@ -31,16 +33,6 @@ from tvm_passes.verify import run_module
 Array = np.ndarray
 Emit = Callable[[Expr], Var]
 HOST = TARGET
-
-
-class Objects(dict[str, bytes]):
-    """Object code in memory."""
-
-    put = dict.__setitem__
-
-
-OBJECTS = Objects()
-"""Of all tests of this process: many compile the same kernels."""
 
 
 def module(shapes: Sequence[tuple[int, ...]], body: Callable[..., Any]) -> IRModule:
@@ -67,6 +59,15 @@ def assert_same(actual: IRModule, expected: IRModule) -> None:
     """The modules are equal up to the names of variables."""
     relax.analysis.well_formed(actual)
     tvm.ir.assert_structural_equal(actual, expected)
+
+
+def assert_computes_the_same(before: IRModule, after: IRModule) -> None:
+    """The outputs are the same up to 1e-5 of the largest, on random inputs."""
+    inputs = tensors(before)
+    for got, want in zip(reference(after, inputs), reference(before, inputs), strict=True):
+        assert (got.shape, got.dtype) == (want.shape, want.dtype)
+        scale = float(np.abs(want).max(initial=0)) or 1.0
+        np.testing.assert_allclose(got / scale, want / scale, rtol=0, atol=1e-5)
 
 
 def operators(mod: IRModule) -> list[str]:
@@ -163,8 +164,17 @@ def lone_convolution(
 def tensors(mod: IRModule, seed: int = 0) -> list[Array]:
     """Random inputs of `main`."""
     generator = np.random.default_rng(seed)
-    shapes = [[int(d) for d in param.ty.shape] for param in mod["main"].params]
-    return [generator.standard_normal(shape).astype("float32") for shape in shapes]
+    return [
+        generator.standard_normal(shape_of(param)).astype(dtype_of(param)) for param in mod["main"].params
+    ]
+
+
+def reference(mod: IRModule, inputs: Sequence[Array]) -> list[Array]:
+    """What the module computes, in numpy; where that is not written, by TVM's own pipeline."""
+    try:
+        return run_in_numpy(mod, inputs)
+    except NotInNumpyError:
+        return run_with_tvm(mod, inputs)
 
 
 def run_with_tvm(mod: IRModule, inputs: Sequence[Array]) -> list[Array]:
@@ -175,7 +185,7 @@ def run_with_tvm(mod: IRModule, inputs: Sequence[Array]) -> list[Array]:
 def compiled(mod: IRModule, **options: Any) -> Compiled:
     """The program for this machine; a step for every stage unless `tiling` says otherwise."""
     return compile_module(
-        mod, TARGET, PipelineOptions(object_store=OBJECTS, **{"tiling": NO_TILING, **options})
+        mod, TARGET, PipelineOptions(object_store=KernelCache(), **{"tiling": NO_TILING, **options})
     )
 
 
@@ -200,10 +210,10 @@ def execute(program: Compiled, *batches: Sequence[Array], outputs: Sequence[Arra
 
 
 def check_compiled(mod: IRModule, tolerance: float = 1e-4, **options: Any) -> Compiled:
-    """Compile the module and compare with TVM's pipeline; a run on other inputs before must not matter."""
+    """Compile the module and compare with the reference; a run on other inputs before must not matter."""
     program = compiled(mod, **options)
     first, second = tensors(mod, 1), tensors(mod, 2)
-    expected = run_with_tvm(mod, second)
+    expected = reference(mod, second)
     for got, want in zip(execute(program, first, second, outputs=expected), expected, strict=True):
         scale = float(np.abs(want).max(initial=0)) or 1.0
         np.testing.assert_allclose(got / scale, want / scale, rtol=0, atol=tolerance)

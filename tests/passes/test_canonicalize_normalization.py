@@ -9,12 +9,20 @@ import pytest
 from tvm import relax
 from tvm.relax import op
 
-from tests.passes.modules import apply_rule, assert_same, const, conv, module, operators, values
+from tests.passes.modules import (
+    apply_rule,
+    assert_computes_the_same,
+    assert_same,
+    const,
+    conv,
+    module,
+    operators,
+    values,
+)
 from tvm_passes.canonicalize.channels_first import channels_first
 from tvm_passes.canonicalize.normalization import Normalization, normalization_of
 from tvm_passes.graph import Graph
 from tvm_passes.uses import Uses
-from tvm_passes.verify import verify_same
 
 NCHW, NHWC, TOKENS = (2, 6, 5, 3), (2, 5, 3, 6), (2, 15, 6)
 TO_LAST, TO_FIRST = [0, 2, 3, 1], [0, 3, 1, 2]
@@ -26,7 +34,7 @@ rewritten = partial(apply_rule, channels_first)
 
 def check(before, after) -> None:
     assert_same(rewritten(before), after)
-    assert verify_same(before, after) is None
+    assert_computes_the_same(before, after)
 
 
 def scalar(number: float):
@@ -91,7 +99,7 @@ def test_a_residual_reads_the_same_planes(shape: tuple[int, ...]) -> None:
     names = operators(result)
     assert names[names.index("layer_norm") :][:5] == ["layer_norm", "multiply", "add", "conv2d", "add"]
     assert names.count("permute_dims") == 2
-    assert verify_same(mod, result) is None
+    assert_computes_the_same(mod, result)
 
 
 def test_tokens_become_planes() -> None:
@@ -161,7 +169,7 @@ def test_instances_of_reshaped_groups_are_a_group_norm(groups: int) -> None:
     result = rewritten(module([NCHW], before))
     assert operators(result) == ["group_norm", "multiply", "add", "reshape"]
     assert int(Graph.read(result).nodes[0].call.attrs.num_groups) == groups
-    assert verify_same(module([NCHW], before), result) is None
+    assert_computes_the_same(module([NCHW], before), result)
 
 
 def _by(emit, d, root, how):
@@ -316,4 +324,4 @@ def test_a_convolution_behind_reads_the_planes() -> None:
     mod = module([NCHW], body)
     result = rewritten(mod)
     assert operators(result)[:5] == ["conv2d", "layer_norm", "multiply", "add", "conv2d"]
-    assert verify_same(mod, result) is None
+    assert_computes_the_same(mod, result)

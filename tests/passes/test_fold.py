@@ -4,6 +4,7 @@ import pytest
 from tvm.relax import op
 
 from tests.passes.modules import (
+    assert_computes_the_same,
     assert_same,
     conv,
     gathered,
@@ -20,7 +21,6 @@ from tvm_passes.graph import Graph
 from tvm_passes.index_map import IndexMap, Shape
 from tvm_passes.report import IndexMapRecord, Report
 from tvm_passes.translation import ChannelTranslation, Translation
-from tvm_passes.verify import verify_same
 
 SHAPE = (2, 4, 6, 6)
 W = values(4, 4, 1, 1)
@@ -81,7 +81,7 @@ def test_the_folded_module_computes_the_same() -> None:
     mod = module([SHAPE, SHAPE], body)
     result, _ = folded(mod)
     assert operators(result) == ["call:stage_0", "call:stage_1_mapped"]
-    assert verify_same(mod, result) is None
+    assert_computes_the_same(mod, result)
 
 
 def test_a_map_that_two_stages_read_folds_into_each() -> None:
@@ -126,7 +126,7 @@ def test_operand_and_data_read_through_maps_of_one_tensor() -> None:
     (stage,) = stages(result)
     assert (stage.read.map, stage.epilogue[0].read.map) == (SHIFT, ROLL)
     assert all(record.folded for record in report.index_maps)
-    assert verify_same(mod, result) is None
+    assert_computes_the_same(mod, result)
 
 
 MIDDLE = Translation(tuple(ChannelTranslation(0, c, 0, 1, 1) for c in range(4))).index_map(
@@ -235,7 +235,7 @@ def test_a_map_that_one_of_two_readers_refuses_stays_for_that_reader() -> None:
     (stage,) = stages(result)
     assert stage.read.map == SHIFT
     assert not report.index_maps[0].folded
-    assert verify_same(mod, result) is None
+    assert_computes_the_same(mod, result)
 
 
 def test_a_map_that_is_returned_is_the_layout_of_the_output() -> None:

@@ -21,7 +21,7 @@ from tests.passes.modules import (
     module,
     moved,
     one_hot,
-    run_with_tvm,
+    reference,
     tensors,
     through,
 )
@@ -287,7 +287,7 @@ def test_what_a_step_is() -> None:
 def test_steps_can_be_run_in_ranges() -> None:
     mod = module([SHAPE], _epilogues)
     program, inputs = compiled(mod), tensors(mod)
-    expected = execute(program, inputs, outputs=run_with_tvm(mod, inputs))
+    expected = execute(program, inputs, outputs=reference(mod, inputs))
     arena = tvm.runtime.tensor(np.zeros(program.arena_bytes, np.uint8))
     constants = tvm.runtime.tensor(program.constants)
     outputs = [tvm.runtime.tensor(np.zeros_like(e)) for e in expected]

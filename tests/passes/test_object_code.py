@@ -12,10 +12,16 @@ from tvm.relax import op
 
 import schedules.pipeline
 from tests.machines import AVX2
-from tests.passes.modules import Objects, conv, module, values
+from tests.passes.modules import conv, module, values
 from tvm_passes.fuse import fuse
 from tvm_passes.lower import lower
 from tvm_passes.object_code import compile_program
+
+
+class Objects(dict[str, bytes]):
+    """Object code in memory."""
+
+    put = dict.__setitem__
 
 
 def _program(channels: int = 16, activation: bool = True) -> IRModule:

@@ -18,7 +18,7 @@ from tests.passes.modules import (
     module,
     one_hot,
     random_weight,
-    run_with_tvm,
+    reference,
     tensors,
 )
 from tvm_passes.lowering.convolution_part import of_pixels
@@ -158,7 +158,7 @@ def test_images_in_other_units(scale: float) -> None:
     image = np.random.default_rng(3).random((1, 3, 64, 64), np.float32) * np.float32(scale)
     image[..., :20, :] = 0.0
     image[..., 40:, :] *= 1e-3
-    expected = run_with_tvm(mod, [image])
+    expected = reference(mod, [image])
     for got, want in zip(execute(program, [image], [image], outputs=expected), expected, strict=True):
         size = np.abs(want).max()
         np.testing.assert_allclose(got / size, want / size, rtol=0, atol=1e-5)
@@ -195,7 +195,7 @@ def test_inputs_of_any_magnitude(magnitude: float) -> None:
     program = compiled(mod)
     assert paired(program)
     inputs = [tensor * np.float32(magnitude) for tensor in tensors(mod, 1)]
-    expected = run_with_tvm(mod, inputs)
+    expected = reference(mod, inputs)
     for got, want in zip(execute(program, inputs, inputs, outputs=expected), expected, strict=True):
         scale = np.abs(want).max()
         np.testing.assert_allclose(got / scale, want / scale, rtol=0, atol=1e-5)

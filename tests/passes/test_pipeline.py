@@ -61,10 +61,12 @@ def test_an_unknown_pass_is_named() -> None:
         compiled(NETWORK, disabled_passes=("unroll",))
 
 
+@pytest.mark.usefixtures("verified_in_numpy")
 def test_verification_accepts_what_is_right() -> None:
     check_compiled(NETWORK, verify_passes=True)
 
 
+@pytest.mark.usefixtures("verified_in_numpy")
 @pytest.mark.parametrize("name", ["canonicalize", "commute", "fuse"])
 def test_verification_names_the_pass_that_is_wrong(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def wrong(mod):

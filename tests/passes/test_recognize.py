@@ -10,6 +10,7 @@ from tvm.ir import Expr, Var
 from tvm.relax import op
 
 from tests.passes.modules import (
+    assert_computes_the_same,
     assert_same,
     const,
     conv,
@@ -26,7 +27,6 @@ from tvm_passes.graph import Graph
 from tvm_passes.index_map import Shape
 from tvm_passes.recognize import recognize
 from tvm_passes.report import Report
-from tvm_passes.verify import verify_same
 
 SHAPE: Shape = (2, 6, 5, 7)
 Emit = Callable[..., Var]
@@ -34,10 +34,6 @@ Emit = Callable[..., Var]
 
 def indices(values: object) -> Expr:
     return tvm.relax.const(np.array(values, "int64"), "int64")
-
-
-def assert_computes_the_same(before: tvm.IRModule, after: tvm.IRModule) -> None:
-    assert verify_same(before, after) is None
 
 
 # --- Before and Expected --------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from tests.passes.modules import (
     lone_convolution,
     module,
     random_weight,
-    run_with_tvm,
+    reference,
     tensors,
 )
 from tvm_passes.canonicalize import canonicalize
@@ -80,7 +80,7 @@ def test_it_can_be_switched_off() -> None:
 def test_the_error_is_bounded(size: int, channels: int, form: str) -> None:
     """Below 1e-5 of the largest output."""
     mod = network(size, size, channels=channels)
-    (output,) = run_with_tvm(mod, tensors(mod, 2))
+    (output,) = reference(mod, tensors(mod, 2))
     assert np.isfinite(output).all()
     program = check_compiled(mod, 1e-5)
     assert any(step.name.startswith(f"winograd_input_{form}") for step in program.steps)
