@@ -32,7 +32,6 @@ from tvm_passes.verify import run_module
 
 Array = np.ndarray
 Emit = Callable[[Expr], Var]
-HOST = TARGET
 
 
 def module(shapes: Sequence[tuple[int, ...]], body: Callable[..., Any]) -> IRModule:

@@ -16,7 +16,7 @@ from schedules.workload import Epilogue, EpilogueOp, PairedConv
 from tests.schedules import reference
 from tests.schedules.fetches import fetched_from
 from tests.schedules.harness import AVX2, AVX512, host_targets, run
-from tvm_passes.lowering.convolution import of_pixels
+from tvm_passes.lowering.convolution_part import of_pixels
 
 LANES = 16
 ZEN3 = tvm.target.Target({"kind": "llvm", "mcpu": "znver3"})
