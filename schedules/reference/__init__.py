@@ -13,7 +13,7 @@ import attrs
 import numpy as np
 
 from schedules.reference.convolution import depthwise, indexed_conv, paired_conv
-from schedules.reference.epilogue import BINARY, UNARY, apply_epilogue, erf, operand_index
+from schedules.reference.epilogue import apply_epilogue, erf
 from schedules.reference.normalization import group_norm, layer_norm, softmax
 from schedules.reference.operands import Array, Given, Operands
 from schedules.reference.pooling import global_pool, window_pool, window_sum
@@ -35,7 +35,7 @@ from schedules.workload import (
     Workload,
 )
 
-__all__ = ["BINARY", "UNARY", "Given", "Operands", "Stores", "copied", "erf", "evaluate", "operand_index"]
+__all__ = ["Given", "Operands", "Stores", "apply_epilogue", "copied", "erf", "evaluate", "target_index"]
 
 
 @attrs.frozen(eq=False)

@@ -23,7 +23,7 @@ def _gelu_tanh(x: Array) -> Array:
     return np.asarray(0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))))
 
 
-UNARY: dict[str, Callable[..., Array]] = {
+_UNARY: dict[str, Callable[..., Array]] = {
     "relu": lambda x: np.maximum(x, 0),
     "clip": lambda x, low, high: np.clip(x, low, high),
     "leaky_relu": lambda x, slope: np.where(x > 0, x, x * slope),
@@ -43,7 +43,7 @@ UNARY: dict[str, Callable[..., Array]] = {
     "multiply_scalar": lambda x, value: x * value,
     "power_scalar": lambda x, value: x**value,
 }
-BINARY: dict[str, Callable[[Array, Array], Array]] = {
+_BINARY: dict[str, Callable[[Array, Array], Array]] = {
     "add": np.add,
     "add_vector": np.add,
     "subtract": np.subtract,
@@ -61,16 +61,16 @@ def apply_epilogue(epilogue: Epilogue, x: Array, operands: Operands) -> Array:
     blocks, _, lanes = x.shape
     for number, op in enumerate(epilogue):
         if op.kind in get_args(VectorKind):
-            x = BINARY[op.kind](x, operands.constant(f"e{number}").reshape(blocks, 1, lanes))
+            x = _BINARY[op.kind](x, operands.constant(f"e{number}").reshape(blocks, 1, lanes))
         elif op.kind in get_args(TensorKind):
-            second = operands.read(f"e{number}", operand_index(op, number, blocks, lanes, operands))
-            x = BINARY[op.kind](second, x) if op.swapped else BINARY[op.kind](x, second)
+            second = operands.read(f"e{number}", _operand_index(op, number, blocks, lanes, operands))
+            x = _BINARY[op.kind](second, x) if op.swapped else _BINARY[op.kind](x, second)
         else:
-            x = UNARY[op.kind](x, *op.constants)
+            x = _UNARY[op.kind](x, *op.constants)
     return x
 
 
-def operand_index(op: EpilogueOp, number: int, blocks: int, lanes: int, operands: Operands) -> Array:
+def _operand_index(op: EpilogueOp, number: int, blocks: int, lanes: int, operands: Operands) -> Array:
     """Where the second tensor of step `number` is read, [blocks, pixels, lanes]."""
     name = f"e{number}"
     pixel = operands.table(f"{name}_rp")[:, None]

@@ -76,8 +76,7 @@ def check(
         **reference.scattered_output(rng, blocks, workload.pixels, lanes),
         **reference.epilogue_arguments(rng, workload.epilogue, blocks, lanes, workload.pixels),
     }
-    value = reference.depthwise(workload, weights, arguments)
-    expected = reference.store(reference.apply_epilogue(workload.epilogue, value, arguments), arguments)
+    expected = reference.expected(workload, arguments, weights)
     np.testing.assert_allclose(run(kernel, arguments, target), expected, rtol=2e-5, atol=2e-5)
 
 

@@ -11,6 +11,7 @@ import schedules
 from schedules import ScheduleError
 from schedules.winograd import BY_OUTPUTS
 from schedules.workload import EpilogueOp, GroupedWinograd
+from tests.schedules import reference
 from tests.schedules.harness import AVX2, host_targets, run
 
 LANES = 8
@@ -55,44 +56,12 @@ def arguments(workload: GroupedWinograd, seed: int = 0) -> dict[str, np.ndarray]
     }
 
 
-def reference(workload: GroupedWinograd, given: dict[str, np.ndarray]) -> np.ndarray:
-    """The workload's equation in float64."""
-    form, m = BY_OUTPUTS[workload.outputs], workload.outputs
-    patch, product = np.array(form.patch, np.float64), np.array(form.product, np.float64)
-    sources = given["xo"].reshape(workload.clusters, workload.reads)
-    vectors, width, channels = workload.vectors, workload.width, workload.virtual_channels
-    tables = given["ct"].reshape(workload.clusters, vectors, channels)
-    filters = given["k"].reshape(workload.points, workload.clusters, vectors, width, channels)
-    r, s, v = np.ogrid[: form.size, : form.size, : workload.lanes]
-    y = given["y"].astype(np.float64)
-    for q in range(workload.clusters):
-        for t, origin in enumerate(given["xp"]):
-            d = [
-                given["x"][base + origin + r * ROW + s * LANES + v].astype(np.float64) for base in sources[q]
-            ]
-            transformed = [np.einsum("ir,rsv,js->ijv", patch, each, patch) for each in d]
-            lanes = np.concatenate(transformed, axis=2).reshape(workload.points, -1)
-            sums = np.einsum("iwc,iwuc->iwu", lanes[:, tables[q]], filters[:, q].astype(np.float64))
-            products = sums.reshape(form.size, form.size, workload.writes, workload.lanes)
-            out = np.einsum("ir,rsov,js->ijov", product, products, product).reshape(
-                m * m, workload.writes, -1
-            )
-            for o in range(workload.writes):
-                block = q * workload.writes + o
-                bias = given["e0"][block * LANES : (block + 1) * LANES] if workload.epilogue else 0.0
-                for pixel in range(m * m):
-                    value = out[pixel, o] + bias
-                    at = given["yo"][block] + given["yp"][t * m * m + pixel]
-                    y[at : at + LANES] = np.maximum(value, 0) if workload.epilogue else value
-    return y
-
-
 def check(workload: GroupedWinograd, target: tvm.target.Target, threads: int = 1, **decisions: int) -> None:
     given = arguments(workload)
     kernel = schedules.build(workload, target, threads)
     if decisions:
         kernel = schedules.build(workload, target, threads, {**kernel.decisions, **decisions})
-    expected = reference(workload, given)
+    expected = reference.expected(workload, given, given["k"])
     actual = run(kernel, {**given, "k": schedules.pack_weights(kernel, given["k"])}, target)
     scale = np.nanmax(np.abs(expected))
     np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5 * scale)

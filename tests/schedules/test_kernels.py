@@ -195,9 +195,7 @@ def check_indexed_conv(
         **reference.scattered_output(rng, blocks, pixels, lanes),
         **reference.epilogue_arguments(rng, workload.epilogue, blocks, lanes, pixels),
     }
-    sums = reference.indexed_conv(workload, weights, arguments)
-    value = reference.apply_epilogue(workload.epilogue, sums, arguments)
-    check(run(kernel, arguments, target), reference.store(value, arguments))
+    check(run(kernel, arguments, target), reference.expected(workload, arguments, weights))
 
 
 @pytest.mark.parametrize(
@@ -228,8 +226,7 @@ def test_window_pool(
         **reference.scattered_output(rng, blocks, pixels, lanes),
         **reference.epilogue_arguments(rng, BIAS_RELU, blocks, lanes, pixels),
     }
-    value = reference.apply_epilogue(BIAS_RELU, reference.window_pool(workload, arguments), arguments)
-    check(run(kernel, arguments, target), reference.store(value, arguments))
+    check(run(kernel, arguments, target), reference.expected(workload, arguments))
 
 
 @pytest.mark.parametrize(
@@ -292,9 +289,7 @@ def test_global_pool(
         "xp": reference.table(rng, pixels),
         **reference.scattered_output(rng, blocks, batch, lanes),
     }
-    check(
-        run(kernel, arguments, target), reference.store(reference.global_pool(workload, arguments), arguments)
-    )
+    check(run(kernel, arguments, target), reference.expected(workload, arguments))
 
 
 @pytest.mark.parametrize("access", ["block", "lane"])
@@ -325,5 +320,4 @@ def test_elementwise(
         **reference.scattered_output(rng, blocks, pixels, lanes),
         **reference.epilogue_arguments(rng, epilogue, blocks, lanes, pixels),
     }
-    value = reference.apply_epilogue(epilogue, reference.elementwise(workload, arguments), arguments)
-    check(run(kernel, arguments, target), reference.store(value, arguments))
+    check(run(kernel, arguments, target), reference.expected(workload, arguments))

@@ -10,6 +10,7 @@ import schedules
 from schedules import ScheduleError
 from schedules.winograd import BY_OUTPUTS, Winograd
 from schedules.workload import EpilogueOp, WinogradInput, WinogradOutput
+from tests.schedules import reference
 from tests.schedules.harness import host_targets, run
 
 FORMS = list(BY_OUTPUTS.values())
@@ -55,24 +56,13 @@ def test_input_transform(form: Winograd, target: tvm.target.Target) -> None:
     generator = np.random.default_rng(2)
     x = generator.standard_normal(2 * 12 * row).astype(np.float32)
     tables = {"xo": [12 * row, 0], "xp": [0, row + 2 * LANES, 3 * row + 5 * LANES]}
-    points = form.size**2
-    out = run(
-        kernel,
-        {
-            "x": x,
-            **{name: np.array(table, np.int32) for name, table in tables.items()},
-            "y": np.full(points * blocks * tiles * LANES, np.nan, np.float32),
-        },
-        target,
-    )
-    actual = out.reshape(points, blocks, tiles, LANES)
-    patch, _ = _matrices(form)
-    for b, xo in enumerate(tables["xo"]):
-        for t, xp in enumerate(tables["xp"]):
-            r, s, v = np.ogrid[: form.size, : form.size, :LANES]
-            d = x[xo + xp + r * row + s * LANES + v].astype(np.float64)
-            expected = np.einsum("ir,rsv,js->ijv", patch, d, patch).reshape(points, LANES)
-            np.testing.assert_allclose(actual[:, b, t], expected, rtol=1e-5, atol=1e-5)
+    arguments = {
+        "x": x,
+        **{name: np.array(table, np.int32) for name, table in tables.items()},
+        "y": np.full(form.size**2 * blocks * tiles * LANES, np.nan, np.float32),
+    }
+    expected = reference.expected(workload, arguments)
+    np.testing.assert_allclose(run(kernel, arguments, target), expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda t: str(t.attrs["mcpu"]))
@@ -81,27 +71,20 @@ def test_output_transform_with_epilogue(form: Winograd, target: tvm.target.Targe
     blocks, tiles, m = 2, 2, form.outputs
     points, pixels = form.size**2, tiles * m * m
     epilogue = (EpilogueOp("add_vector"), EpilogueOp("relu"))
-    kernel = schedules.build(WinogradOutput(m, blocks, LANES, tiles, epilogue), target)
+    workload = WinogradOutput(m, blocks, LANES, tiles, epilogue)
+    kernel = schedules.build(workload, target)
     generator = np.random.default_rng(3)
     x = generator.standard_normal((points, blocks, tiles, LANES)).astype(np.float32)
     bias = generator.standard_normal(blocks * LANES).astype(np.float32)
-    order = generator.permutation(pixels)
-    out = run(
-        kernel,
-        {
-            "x": x.reshape(-1),
-            "yo": np.array([0, pixels * LANES], np.int32),
-            "yp": (order * LANES).astype(np.int32),
-            "y": np.full(blocks * pixels * LANES, np.nan, np.float32),
-            "e0": bias,
-        },
-        target,
-    )
-    _, product = _matrices(form)
-    products = x.reshape(form.size, form.size, blocks, tiles, LANES).astype(np.float64)
-    y = np.einsum("ir,rsotv,js->otijv", product, products, product).reshape(blocks, pixels, LANES)
-    expected = np.maximum(y + bias.reshape(blocks, 1, LANES), 0)
-    np.testing.assert_allclose(out.reshape(blocks, pixels, LANES)[:, order], expected, rtol=1e-5, atol=1e-4)
+    arguments = {
+        "x": x.reshape(-1),
+        "yo": np.array([0, pixels * LANES], np.int32),
+        "yp": (generator.permutation(pixels) * LANES).astype(np.int32),
+        "y": np.full(blocks * pixels * LANES, np.nan, np.float32),
+        "e0": bias,
+    }
+    expected = reference.expected(workload, arguments)
+    np.testing.assert_allclose(run(kernel, arguments, target), expected, rtol=1e-5, atol=1e-4)
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: f"F{form.outputs}")
