@@ -29,7 +29,6 @@ from tvm_passes.array import Array
 from tvm_passes.constant_pool import ALIGNMENT
 from tvm_passes.lower import Lowered
 from tvm_passes.lowering.context import ARENA, Invocation
-from tvm_passes.lowering.program import build_program
 from tvm_passes.placement import Address
 
 WINDOW = 1024
@@ -58,8 +57,7 @@ def in_first_cache(lowered: Lowered, target: tvm.target.Target) -> Windowed:
     move = _Moved(constants, Address("arena", read), Address("arena", written), target)
     calls = [call.with_each(move.invocation) for call in lowered.calls]
     blob = constants.blob()
-    module = build_program(calls, end, blob.size, lowered.inputs, lowered.outputs)
-    moved = attrs.evolve(lowered, module=module, constants=blob, arena_bytes=end, calls=tuple(calls))
+    moved = attrs.evolve(lowered, constants=blob, arena_bytes=end, calls=tuple(calls), helped=())
     return Windowed(moved, slice(read, end))
 
 
@@ -107,9 +105,7 @@ class _Moved:
             return invocation
         kernel = with_narrow_rows(invocation.kernel, self.target)
         arguments = self._arguments(kernel, invocation.arguments)
-        return attrs.evolve(
-            invocation, symbol=kernel.name, func=kernel.func, arguments=tuple(arguments), kernel=kernel
-        )
+        return attrs.evolve(invocation, symbol=kernel.name, arguments=tuple(arguments), scheduled=kernel)
 
     def _arguments(self, kernel: Kernel, addresses: Sequence[Address]) -> Iterator[Address]:
         named = dict(zip(kernel.parameters, addresses, strict=True))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any, Protocol
 
 import attrs
@@ -28,8 +29,7 @@ class Kernel:
     name:       stable: the same workload and decisions give the same name, others give another.
     kind:       name of the template.
     workload:   what it computes.
-    func:       private PrimFunc whose parameters are raw pointers, and then the task's number if several
-                share it (`schedules/sharing.py`).
+    scheduled:  makes `func`, when it is asked for: a program can be planned and interpreted without.
     buffers:    what each argument points to, by name in their order: dtype and extent (UNBOUNDED for what
                 lies in an arena). Tables are int32. Common to all kernels are `x` (input), `yo`
                 (output block offsets), `yp` (output pixel offsets), `y` (output) and, for step i of the
@@ -42,10 +42,18 @@ class Kernel:
     name: str
     kind: str
     workload: Workload
-    func: tirx.PrimFunc
+    scheduled: Callable[[], tirx.PrimFunc] = attrs.field(eq=False, repr=False)
     buffers: Mapping[str, tuple[str, int]]
     decisions: Decisions
     threads: int = 1
+
+    @cached_property
+    def func(self) -> tirx.PrimFunc:
+        """Private; its parameters are raw pointers, then the task's number if several share it.
+
+        See `schedules/sharing.py`.
+        """
+        return self.scheduled()
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -55,7 +63,7 @@ class Kernel:
     @property
     def tasks(self) -> int:
         """How many tasks share it."""
-        return tasks_of(self.func)
+        return 1 if self.decisions.get("threads", 1) == 1 else tasks_of(self.func)
 
 
 class Template(Protocol):
@@ -89,22 +97,28 @@ def kernel_of(
     shape: str,
     workload: Workload,
     decisions: Decisions,
-    func: tirx.PrimFunc,
+    func: tirx.PrimFunc | Callable[[], tirx.PrimFunc],
     buffers: Mapping[str, tuple[str, int]],
 ) -> Kernel:
     """The kernel of a template, named `kind_shape[_epilogue]_digest`; the digest covers all that shapes it.
 
     shape: the workload in a few numbers, for people.
-    func:  its parallel loops are shared between as many tasks as the decision `threads` says.
+    func:  or what schedules it when it is asked for; its parallel loops are shared between as many tasks as
+           the decision `threads` says.
     """
     text = repr((workload, sorted(decisions.items())))
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
     steps = [op.kind for op in workload.epilogue]
+
+    def scheduled() -> tirx.PrimFunc:
+        made = func if isinstance(func, tirx.PrimFunc) else func()
+        return for_tasks(made, decisions.get("threads", 1))
+
     return Kernel(
         name="_".join((kind, shape, *steps, digest)),
         kind=kind,
         workload=workload,
-        func=for_tasks(func, decisions.get("threads", 1)),
+        scheduled=scheduled,
         buffers=dict(buffers),
         decisions=decisions,
     )

@@ -5,8 +5,8 @@ Place: last. What comes out is no longer Relax: kernels over raw pointers and on
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 
 import attrs
 import numpy as np
@@ -14,7 +14,6 @@ import tvm
 from tvm.ir import IRModule
 
 import schedules
-from schedules.generic import schedule_generic
 from schedules.parallelism import LAUNCH_CYCLES, WAKING_CYCLES
 from schedules.tuning.records import NO_RECORDS, Records
 
@@ -26,11 +25,11 @@ from .lowering.chain import lower_chain
 from .lowering.channelwise import lower_depthwise, lower_elementwise, lower_global_pool, lower_window_pool
 from .lowering.clearing import with_clearing
 from .lowering.context import (
+    GenericKernel,
     Invocation,
     KernelCall,
     LoweringContext,
     OperatorError,
-    compiling,
     side_by_side,
 )
 from .lowering.convolution import lower_convolution
@@ -87,10 +86,10 @@ class Lowered:
     while_awake:     only where runs follow each other: the program is too small to wake threads for it.
     chain_gain:      how many times as fast its chains are modelled to make it.
     zero_bytes:      at the start of the arena, that nobody writes.
+    helped:          of every step, whether its tasks help each other.
     refused_records: tuning records that no longer fit their workload, with the reason.
     """
 
-    module: IRModule
     constants: Array
     arena_bytes: int
     arena_lower_bound_bytes: int
@@ -100,8 +99,22 @@ class Lowered:
     threads: int
     chain_gain: float
     zero_bytes: int
+    helped: tuple[bool, ...] = ()
     refused_records: tuple[str, ...] = ()
     while_awake: bool = False
+
+    @cached_property
+    def module(self) -> IRModule:
+        """The program as TIR: here its kernels are scheduled. Raises OperatorError."""
+        return build_program(
+            self.calls,
+            self.arena_bytes,
+            self.constants.size,
+            self.inputs,
+            self.outputs,
+            self.threads,
+            self.helped,
+        )
 
     def nodes_of(self, function: str) -> tuple[str, ...]:
         """The model's nodes that a function computes."""
@@ -185,10 +198,8 @@ def _lower_for(
         for values in (graph.params, graph.outputs)
     )
     arena_bytes = with_barrier(planned.arena.bytes, threads)
-    helped = [help_pays(call, threads, machine) for call in calls]
-    module = build_program(calls, arena_bytes, constants.size, inputs, outputs, threads, helped)
+    helped = tuple(help_pays(call, threads, machine) for call in calls)
     return Lowered(
-        module,
         constants,
         arena_bytes,
         planned.arena.lower_bound,
@@ -198,6 +209,7 @@ def _lower_for(
         threads,
         planned.chain_gain,
         planned.arena.zeros,
+        helped,
         tuple(context.refused),
     )
 
@@ -295,15 +307,13 @@ def _of_model(name: str, node_of_var: Mapping[str, str]) -> str:
 
 def _generic(context: LoweringContext, step: GenericStep, node_of_var: Mapping[str, str]) -> KernelCall:
     machine = schedules.machine_of(context.target)
-    with compiling(step.name):
-        func = schedule_generic(step.func, machine, context.threads)
-    digest = hashlib.sha256(func.script().encode()).hexdigest()[:8]
-    symbol = f"{step.operator.split('.')[-1]}_{digest}"
+    kernel = GenericKernel(_of_model(step.name, node_of_var), step.func, machine, context.threads)
+    symbol = f"{step.operator.split('.')[-1]}_{kernel.digest}"
     tensors = (*step.inputs, *step.outputs)
     record = KernelRecord(
         symbol, "generic", False, 0, sum(t.bytes for t in tensors), _of_model(step.name, node_of_var)
     )
     addresses = tuple(address_of(context, t) for t in tensors)
     reads = {f"input{i}": (tensor,) for i, tensor in enumerate(step.inputs)}
-    invocation = Invocation(symbol, func, addresses, Touched(reads, step.outputs), operator=step.func)
+    invocation = Invocation(symbol, addresses, Touched(reads, step.outputs), kernel)
     return KernelCall((side_by_side([invocation]),), record)

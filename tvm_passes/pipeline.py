@@ -169,7 +169,8 @@ def _lowered(
     times["lower"] = time.perf_counter() - started
     if options.verify_program:
         _verify(mod, lowered, options.node_of_var)
-    _dump(options, len(PASSES) - 1, "lower", lowered.module)
+    if options.dump_ir is not None:
+        _dump(options, len(PASSES) - 1, "lower", lowered.module)
     return lowered
 
 

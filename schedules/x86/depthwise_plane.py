@@ -110,13 +110,16 @@ def schedule_tiles(
         for region in parts:
             _emit_region(workload, region, buffers, products)
 
-    schedule = Schedule(emit(parameters, body))
-    tasks = tasks_sharing(workload, machine, decisions["threads"])
-    for region in parts:
-        o, n, i, j = schedule.get_loops(schedule.get_sblock(_tile_name(region)))
-        share_loops(schedule, outer=[o, n, i, j], near=[n, i], tasks=tasks)
+    def scheduled() -> tirx.PrimFunc:
+        schedule = Schedule(emit(parameters, body))
+        tasks = tasks_sharing(workload, machine, decisions["threads"])
+        for region in parts:
+            o, n, i, j = schedule.get_loops(schedule.get_sblock(_tile_name(region)))
+            share_loops(schedule, outer=[o, n, i, j], near=[n, i], tasks=tasks)
+        return schedule.mod["main"]
+
     shape = f"{taps}x{blocks * lanes}x{pixels}_t{tile.rows}x{tile.columns}"
-    return kernel_of(kind, shape, workload, decisions, schedule.mod["main"], parameters)
+    return kernel_of(kind, shape, workload, decisions, scheduled, parameters)
 
 
 def _emit_region(workload: Depthwise, region: Region, buffers: Buffers, products: Products) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from tvm import tirx
 from tvm.s_tir import Schedule
 from tvm.tirx.script import builder as T
 
@@ -101,17 +102,20 @@ class ElementwiseTemplate:
             for name, (block_run, pixel_run) in regions.items():
                 _emit_region(workload, name, block_run[:2], pixel_run[:2], buffers)
 
-        schedule = Schedule(emit(parameters, body))
-        gathers = workload.access == "lane" or lanes == 1
-        cycles = blocks * pixels * lanes * _CYCLES_PER_VECTOR / (1 if gathers else machine.lanes)
-        tasks = tasks_for(cycles, decisions["threads"])
-        for name, (block_run, pixel_run) in regions.items():
-            o, p, v = schedule.get_loops(schedule.get_sblock(name))
-            o_outer, o_inner = schedule.split(o, [None, block_run[2]])
-            p_outer, p_inner = schedule.split(p, [None, pixel_run[2]])
-            schedule.reorder(o_outer, p_outer, o_inner, p_inner, v)
-            share_loops(schedule, [o_outer, p_outer], [p_outer], tasks)
-            schedule.unroll(p_inner)
-            schedule.vectorize(v)
+        def scheduled() -> tirx.PrimFunc:
+            schedule = Schedule(emit(parameters, body))
+            gathers = workload.access == "lane" or lanes == 1
+            cycles = blocks * pixels * lanes * _CYCLES_PER_VECTOR / (1 if gathers else machine.lanes)
+            tasks = tasks_for(cycles, decisions["threads"])
+            for name, (block_run, pixel_run) in regions.items():
+                o, p, v = schedule.get_loops(schedule.get_sblock(name))
+                o_outer, o_inner = schedule.split(o, [None, block_run[2]])
+                p_outer, p_inner = schedule.split(p, [None, pixel_run[2]])
+                schedule.reorder(o_outer, p_outer, o_inner, p_inner, v)
+                share_loops(schedule, [o_outer, p_outer], [p_outer], tasks)
+                schedule.unroll(p_inner)
+                schedule.vectorize(v)
+            return schedule.mod["main"]
+
         shape = f"{workload.access}_{blocks * lanes}x{pixels}"
-        return kernel_of(KIND, shape, workload, decisions, schedule.mod["main"], parameters)
+        return kernel_of(KIND, shape, workload, decisions, scheduled, parameters)

@@ -101,20 +101,23 @@ class GlobalPoolTemplate:
             for index, run in enumerate(runs):
                 _emit_global(workload, index, run, buffers)
 
-        schedule = Schedule(emit(parameters, body))
-        cycles = blocks * lanes * batch * workload.pixels / machine.lanes
-        tasks = tasks_for(cycles, decisions["threads"])
-        for index, (_, _, tile) in enumerate(runs):
-            n, o, _ = schedule.get_loops(schedule.get_sblock(f"store_{index}"))
-            o_outer, o_inner = schedule.split(o, [None, tile])
-            accumulate_in_registers(
-                schedule,
-                f"reduce_{index}",
-                f"store_{index}",
-                outer=[n, o_outer],
-                tile=[o_inner],
-                unroll=[decisions["unroll"]],
-                tasks=tasks,
-            )
+        def scheduled() -> tirx.PrimFunc:
+            schedule = Schedule(emit(parameters, body))
+            cycles = blocks * lanes * batch * workload.pixels / machine.lanes
+            tasks = tasks_for(cycles, decisions["threads"])
+            for index, (_, _, tile) in enumerate(runs):
+                n, o, _ = schedule.get_loops(schedule.get_sblock(f"store_{index}"))
+                o_outer, o_inner = schedule.split(o, [None, tile])
+                accumulate_in_registers(
+                    schedule,
+                    f"reduce_{index}",
+                    f"store_{index}",
+                    outer=[n, o_outer],
+                    tile=[o_inner],
+                    unroll=[decisions["unroll"]],
+                    tasks=tasks,
+                )
+            return schedule.mod["main"]
+
         shape = f"{workload.kind}_{workload.pixels}x{blocks * lanes}x{batch}"
-        return kernel_of(self.kind, shape, workload, decisions, schedule.mod["main"], parameters)
+        return kernel_of(self.kind, shape, workload, decisions, scheduled, parameters)

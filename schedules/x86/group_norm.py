@@ -184,6 +184,8 @@ class GroupNormTemplate:
                 n, cluster = task // workload.clusters, task % workload.clusters
                 _Cluster(workload, buffers, decisions["unroll"], n, cluster).emit()
 
-        func = Schedule(emit(parameters, body)).mod["main"]
+        def scheduled() -> tirx.PrimFunc:
+            return Schedule(emit(parameters, body)).mod["main"]
+
         shape = f"{workload.groups}x{workload.channels}x{pixels}x{batch}"
-        return kernel_of(KIND, shape, workload, decisions, func, parameters)
+        return kernel_of(KIND, shape, workload, decisions, scheduled, parameters)

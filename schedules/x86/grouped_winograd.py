@@ -184,5 +184,8 @@ class GroupedWinogradTemplate:
 
         m = workload.outputs
         shape = f"{m}x{m}_{channels}x{blocks * workload.lanes}x{workload.tiles}_t{strip}"
-        func = Schedule(emit(parameters, body)).mod["main"]
-        return kernel_of(KIND, shape, workload, decisions, func, parameters)
+
+        def scheduled() -> tirx.PrimFunc:
+            return Schedule(emit(parameters, body)).mod["main"]
+
+        return kernel_of(KIND, shape, workload, decisions, scheduled, parameters)

@@ -28,6 +28,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from tvm import tirx
 from tvm.s_tir import Schedule
 
 from schedules import epilogue
@@ -160,15 +161,20 @@ class IndexedConvTemplate:
             buffers.update(declared)
             emit_regions(workload, decisions, joint, over_panels, buffers)
 
-        schedule = Schedule(emit(parameters, body))
-        sweeps = [_schedule_region(schedule, part, decisions, rounds, within, near) for part in parts]
-        func = schedule.mod["main"]
-        for sweep in sweeps:
-            for fetch in (
-                pixels_ahead(workload, decisions, sweep, buffers),
-                weights_ahead(workload, decisions, sweep, buffers, machine.cache_line, tasks if near else 1),
-            ):
-                func = func if fetch is None else begin_with(func, sweep.run, fetch)
+        def scheduled() -> tirx.PrimFunc:
+            schedule = Schedule(emit(parameters, body))
+            sweeps = [_schedule_region(schedule, part, decisions, rounds, within, near) for part in parts]
+            func = schedule.mod["main"]
+            for sweep in sweeps:
+                for fetch in (
+                    pixels_ahead(workload, decisions, sweep, buffers),
+                    weights_ahead(
+                        workload, decisions, sweep, buffers, machine.cache_line, tasks if near else 1
+                    ),
+                ):
+                    func = func if fetch is None else begin_with(func, sweep.run, fetch)
+            return func
+
         shape = f"{workload.virtual_channels}x{blocks * lanes}x{pixels}"
         shape += f"_t{decisions['pixel_tile']}x{decisions['block_tile']}"
-        return kernel_of(KIND, shape, workload, decisions, func, parameters)
+        return kernel_of(KIND, shape, workload, decisions, scheduled, parameters)

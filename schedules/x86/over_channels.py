@@ -134,8 +134,12 @@ class OverChannels:
                 with outer_loop(count // size, parallel) as i:
                     self.emit_tile(Tile(workload, buffers, start + i * size, size))
 
-        func = Schedule(emit(parameters, body)).mod["main"]
-        return kernel_of(self.kind, f"{workload.channels}x{pixels}", workload, decisions, func, parameters)
+        def scheduled() -> tirx.PrimFunc:
+            return Schedule(emit(parameters, body)).mod["main"]
+
+        return kernel_of(
+            self.kind, f"{workload.channels}x{pixels}", workload, decisions, scheduled, parameters
+        )
 
     def _largest_tile(self, workload: Any, machine: MachineParameters) -> int:
         registers = machine.vector_registers * machine.lanes // max(workload.lanes, machine.lanes)

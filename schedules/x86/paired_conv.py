@@ -124,9 +124,11 @@ class PairedConvTemplate:
         def body(buffers: Buffers) -> None:
             _emit(workload, decisions, machine, buffers)
 
-        func = Schedule(emit(parameters, body)).mod["main"]
+        def scheduled() -> tirx.PrimFunc:
+            return Schedule(emit(parameters, body)).mod["main"]
+
         shape = f"{channels}x{blocks * lanes}x{pixels}_t{decisions['pixel_tile']}"
-        return kernel_of(KIND, shape, workload, decisions, func, parameters)
+        return kernel_of(KIND, shape, workload, decisions, scheduled, parameters)
 
 
 def _emit(workload: PairedConv, decisions: Decisions, machine: MachineParameters, buffers: Buffers) -> None:

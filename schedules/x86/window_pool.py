@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from tvm import tirx
 from tvm.s_tir import Schedule
 from tvm.tirx.script import builder as T
 
@@ -100,21 +101,24 @@ class WindowPoolTemplate:
             for index, run in enumerate(runs):
                 _emit_window(workload, index, run, buffers)
 
-        schedule = Schedule(emit(parameters, body))
-        taps = workload.row_taps * workload.column_taps
-        tasks = tasks_for(blocks * lanes * pixels * taps / machine.lanes, decisions["threads"])
-        for index, (_, _, tile) in enumerate(runs):
-            o, n, h, w, _ = schedule.get_loops(schedule.get_sblock(f"store_{index}"))
-            w_outer, w_inner = schedule.split(w, [None, tile])
-            accumulate_in_registers(
-                schedule,
-                f"reduce_{index}",
-                f"store_{index}",
-                outer=[o, n, h, w_outer],
-                tile=[w_inner],
-                unroll=[1, decisions["unroll"]],
-                tasks=tasks,
-                near=[n, h],
-            )
+        def scheduled() -> tirx.PrimFunc:
+            schedule = Schedule(emit(parameters, body))
+            taps = workload.row_taps * workload.column_taps
+            tasks = tasks_for(blocks * lanes * pixels * taps / machine.lanes, decisions["threads"])
+            for index, (_, _, tile) in enumerate(runs):
+                o, n, h, w, _ = schedule.get_loops(schedule.get_sblock(f"store_{index}"))
+                w_outer, w_inner = schedule.split(w, [None, tile])
+                accumulate_in_registers(
+                    schedule,
+                    f"reduce_{index}",
+                    f"store_{index}",
+                    outer=[o, n, h, w_outer],
+                    tile=[w_inner],
+                    unroll=[1, decisions["unroll"]],
+                    tasks=tasks,
+                    near=[n, h],
+                )
+            return schedule.mod["main"]
+
         shape = f"{workload.row_taps}x{workload.column_taps}x{blocks * lanes}x{pixels}"
-        return kernel_of(self.kind, shape, workload, decisions, schedule.mod["main"], parameters)
+        return kernel_of(self.kind, shape, workload, decisions, scheduled, parameters)

@@ -151,4 +151,4 @@ class WindowSumTemplate:
                 row.emit(decisions["tile"])
 
         shape = f"{workload.row_taps}x{workload.column_taps}x{blocks * lanes}x{pixels}"
-        return kernel_of(self.kind, shape, workload, decisions, emit(parameters, body), parameters)
+        return kernel_of(self.kind, shape, workload, decisions, lambda: emit(parameters, body), parameters)

@@ -128,6 +128,6 @@ def _kernel(
         shape,
         workload,
         decisions,
-        Schedule(emit(parameters, body)).mod["main"],
+        lambda: Schedule(emit(parameters, body)).mod["main"],
         parameters,
     )

@@ -147,7 +147,11 @@ FAULTS: dict[str, tuple[Base, Callable[[Patch], None], str]] = {
     "two tasks have one scratch": (WINOGRAD_OF_TWO, _one_scratch, "another task"),
     "an input is read as if it had a halo": (
         IMAGE,
-        lambda patch: patch.setattr(convolution, "classes_of_pixels", borders.one_class),
+        lambda patch: patch.setattr(
+            convolution,
+            "classes_of_pixels",
+            lambda window, output, _: borders.classes_of_pixels(window, output),
+        ),
         "outside of the input 0",
     ),
 }

@@ -6,7 +6,7 @@ import attrs
 import numpy as np
 
 from ..array import Array
-from ..lowering.context import Invocation
+from ..lowering.context import GenericKernel, Invocation
 from ..placement import Address, Plain, Tensor
 from .arguments import State, held
 from .errors import ProgramError, Where
@@ -21,13 +21,13 @@ def run_generic(state: State, invocation: Invocation, where: Where) -> Accesses:
     Raises ProgramError for what it must not, InterpretationError where that is not known.
     """
     touched = invocation.touched
-    assert invocation.operator is not None
+    assert isinstance(invocation.scheduled, GenericKernel)
     read = [tensor for tensors in touched.reads.values() for tensor in tensors]
     addresses = iter(invocation.arguments)
     reads: list[tuple[Memory, Array]] = []
     inputs = [_read(state, tensor, next(addresses), where, reads) for tensor in read]
     shapes = [(tensor.shape, tensor.dtype) for tensor in touched.writes if isinstance(tensor, Plain)]
-    results = evaluate_function(invocation.operator, inputs, shapes, where)
+    results = evaluate_function(invocation.scheduled.operator, inputs, shapes, where)
     writes = [
         _write(state, tensor, next(addresses), result, where)
         for tensor, result in zip(touched.writes, results, strict=True)

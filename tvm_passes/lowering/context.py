@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 
 import attrs
 import numpy as np
@@ -11,6 +13,7 @@ import tvm
 from tvm import tirx
 
 import schedules
+from schedules.generic import schedule_generic
 from schedules.sharing import tasks_of
 from schedules.template import Kernel
 from schedules.tuning.records import NO_RECORDS, Records, describe
@@ -56,25 +59,63 @@ def compiling(*nodes: str) -> Iterator[None]:
 
 
 @attrs.frozen(eq=False)
-class Invocation:
-    """A function and the addresses it is called with.
+class GenericKernel:
+    """An operator without a template: its function is scheduled when it is asked for.
 
-    touched:  the tensors behind these addresses.
-    kernel:   what the function is, unless it came without a template.
-    operator: what it was scheduled from, if so.
+    node:     of the model, that it computes.
+    operator: as TVM legalizes it.
     """
 
-    symbol: str
-    func: tirx.PrimFunc
-    arguments: tuple[Address, ...]
-    touched: Touched
-    kernel: Kernel | None = None
-    operator: tirx.PrimFunc | None = None
+    node: str
+    operator: tirx.PrimFunc
+    machine: schedules.MachineParameters
+    threads: int
+
+    @property
+    def digest(self) -> str:
+        """Of all that shapes the function."""
+        text = f"{tvm.ir.save_json(self.operator)} {self.machine} {self.threads}"
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+    @cached_property
+    def func(self) -> tirx.PrimFunc:
+        """The function. Raises OperatorError."""
+        with compiling(self.node):
+            return schedule_generic(self.operator, self.machine, self.threads)
 
     @property
     def tasks(self) -> int:
         """How many tasks share it."""
-        return tasks_of(self.func)
+        return 1 if self.threads == 1 else tasks_of(self.func)
+
+
+@attrs.frozen(eq=False)
+class Invocation:
+    """A function and the addresses it is called with.
+
+    touched:   the tensors behind these addresses.
+    scheduled: the function, which is made when it is asked for.
+    """
+
+    symbol: str
+    arguments: tuple[Address, ...]
+    touched: Touched
+    scheduled: Kernel | GenericKernel
+
+    @property
+    def kernel(self) -> Kernel | None:
+        """What the function is, unless it came without a template."""
+        return self.scheduled if isinstance(self.scheduled, Kernel) else None
+
+    @property
+    def func(self) -> tirx.PrimFunc:
+        """The function. Raises OperatorError for an operator that cannot be scheduled."""
+        return self.scheduled.func
+
+    @property
+    def tasks(self) -> int:
+        """How many tasks share it."""
+        return self.scheduled.tasks
 
 
 Run = tuple[Invocation, ...]
@@ -174,4 +215,4 @@ class LoweringContext:
         if missing:
             raise LoweringError(f"{kernel.name}: no argument for {', '.join(missing)}")
         addresses = tuple(arguments[name] for name in kernel.parameters)
-        return Invocation(kernel.name, kernel.func, addresses, touched, kernel)
+        return Invocation(kernel.name, addresses, touched, kernel)
