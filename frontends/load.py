@@ -18,12 +18,13 @@ from frontends.functions import inline_functions
 from frontends.input_shapes import Pins
 from frontends.model_file import read_model, standard_opset
 from frontends.names import name_nodes, names_by_value, restore_names
+from frontends.old_hardmax import flatten_hardmax
 from frontends.operators import require_known_operators
 from frontends.shapes import infer_shapes, pin_shapes
 from frontends.shift_lowering import lower_shift_operators
 from frontends.shift_operator import DEFAULT_OPERATORS, OperatorName
 from frontends.simplify import simplify
-from frontends.standard_functions import inline_standard_functions
+from frontends.standard_functions import inline_standard_functions, spell_out_defaults
 from frontends.weights import attach_weights, detach_weights, drop_initializers_from_inputs
 
 OLDEST_OPSET = 13
@@ -65,6 +66,7 @@ def load_model(path: str | PathLike[str], options: ImportOptions = DEFAULT_OPTIO
     names = names_by_value(model.graph)
     opset = standard_opset(model)
     model = _convert_old_opset(model, file)
+    spell_out_defaults(model)
     model = _write_out(infer_shapes(model, file), file)
     names = {**names_by_value(model.graph), **names}
     model = simplify(model, file)
@@ -97,6 +99,7 @@ def _convert_old_opset(model: onnx.ModelProto, file: str) -> onnx.ModelProto:
     opset = standard_opset(model)
     if opset >= OLDEST_OPSET:
         return model
+    flatten_hardmax(model.graph)
     try:
         if opset < old_resize.FIRST_WITH_ATTRIBUTES:
             model = version_converter.convert_version(model, old_resize.FIRST_WITH_ATTRIBUTES - 1)

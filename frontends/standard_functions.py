@@ -51,6 +51,14 @@ def _tidy_names(graph: onnx.GraphProto, prefixes: tuple[str, ...]) -> None:
     name_nodes(graph)
 
 
+def spell_out_defaults(model: onnx.ModelProto) -> None:
+    """State the defaults of operators whose body refers to them, in place: shape inference needs them."""
+    for node in model.graph.node:
+        schema = _schema(node, model)
+        if schema is not None and schema.has_function:
+            _state_defaults(node, schema)
+
+
 def _is_defined_by_others(node: onnx.NodeProto, model: onnx.ModelProto) -> bool:
     schema = None if has_converter(node) else _schema(node, model)
     return schema is not None and _version(schema, model) is not None
@@ -81,12 +89,7 @@ def _function(
     schema = _schema(node, model)
     assert schema is not None
     version = _version(schema, model)
-    given = {attribute.name for attribute in node.attribute}
-    node.attribute.extend(
-        attribute.default_value
-        for attribute in schema.attributes.values()
-        if attribute.name not in given and attribute.default_value.name
-    )
+    _state_defaults(node, schema)
     if version in schema.function_opset_versions:
         body = schema.get_function_with_opset_version(version)
     else:
@@ -102,6 +105,15 @@ def _function(
         del function.opset_import[:]
         function.opset_import.extend(model.opset_import)
     return function
+
+
+def _state_defaults(node: onnx.NodeProto, schema: onnx.defs.OpSchema) -> None:
+    given = {attribute.name for attribute in node.attribute}
+    node.attribute.extend(
+        attribute.default_value
+        for attribute in schema.attributes.values()
+        if attribute.name not in given and attribute.default_value.name
+    )
 
 
 def _is_valid_in(model: onnx.ModelProto, inner: onnx.NodeProto) -> bool:

@@ -150,3 +150,32 @@ def test_large_weights_survive_the_rewriting(save, run_tvm, run_onnxruntime, ran
     assert "unused" not in {tensor.name for tensor in imported.onnx_model.graph.initializer}
     inputs = random_inputs(imported)
     np.testing.assert_allclose(run_tvm(imported, inputs)[0], run_onnxruntime(model, inputs)[0], rtol=1e-4)
+
+
+@pytest.mark.parametrize(("opset", "axis"), [(7, 1), (11, 2), (11, -3), (12, 0), (13, 1), (13, -1)])
+def test_hardmax_of_all_elements_from_the_axis_on_before_opset_13(
+    opset, axis, save, run_tvm, run_onnxruntime
+):
+    model = onnx.parser.parse_model(f"""<ir_version: 4, opset_import: ["": {opset}]>
+        g (float[2,3,4] x) => (float[2,3,4] y) {{ y = Hardmax<axis={axis}>(x) }}""")
+    imported = import_model(save(model))
+    x = {"x": np.random.default_rng(0).standard_normal((2, 3, 4)).astype(np.float32)}
+    np.testing.assert_array_equal(run_tvm(imported, x)[0], run_onnxruntime(model, x)[0])
+
+
+@pytest.mark.parametrize("mode", ["half_pixel", "output_half_pixel"])
+def test_regions_lie_where_onnx_has_them(mode, save, run_tvm, run_onnxruntime):
+    """Half a pixel of the data, whatever the scale of the regions."""
+    model = onnx.parser.parse_model(f"""<ir_version: 8, opset_import: ["": 16]>
+        g (float[2,3,8,8] x, float[3,4] r, int64[3] n) => (float[3,3,2,3] y)
+        {{ y = RoiAlign<coordinate_transformation_mode="{mode}", output_height=2, output_width=3,
+                        sampling_ratio=2, spatial_scale=0.25>(x, r, n) }}""")
+    generator = np.random.default_rng(0)
+    corners = generator.uniform(0, 16, (3, 2))
+    inputs = {
+        "x": generator.standard_normal((2, 3, 8, 8)).astype(np.float32),
+        "r": np.concatenate([corners, corners + generator.uniform(4, 14, (3, 2))], 1).astype(np.float32),
+        "n": np.array([0, 1, 1]),
+    }
+    expected = run_onnxruntime(model, inputs)[0]
+    np.testing.assert_allclose(run_tvm(import_model(save(model)), inputs)[0], expected, rtol=1e-5, atol=1e-6)

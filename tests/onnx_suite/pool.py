@@ -13,7 +13,7 @@ from typing import IO
 
 from tests.onnx_suite.cases import Case
 
-TIME_LIMIT = 60.0
+TIME_LIMIT = 120.0
 """Seconds for a case, from import to comparison."""
 _STARTING = 60.0
 """Seconds more for the first case of a process, which imports the compiler."""
