@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from tvm import relax
+from tvm.ir import GenericConst
 
 from frontends.converters.node import Converter, Expr, Node, constant, constant_value, dtype_of, static_shape
 from frontends.converters.weighted_sums import summed
@@ -123,6 +124,8 @@ def _numbers(node: Node, index: int, what: str) -> NDArray[Any] | None:
     given = node.optional(index)
     if given is None or 0 in static_shape(given):
         return None
+    if not isinstance(given, GenericConst):
+        raise ValueError(f"its {what} are known at run time only; make them constants")
     return constant_value(given, what).reshape(-1)
 
 
