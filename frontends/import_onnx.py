@@ -27,15 +27,16 @@ from frontends.advice import RANDOM_OPERATORS
 from frontends.converters import CONVERTERS, Attributes, Inputs, Node, constant
 from frontends.converters.node import dtype_of
 from frontends.element_types import require_supported
-from frontends.errors import DynamicShapeError, OperatorImportError
+from frontends.errors import OperatorImportError
 from frontends.ignored import require_nothing_ignored
+from frontends.import_notes import ImportNotes
 from frontends.known_values import evaluate
 from frontends.load import DEFAULT_OPTIONS, ImportOptions, load_model
 from frontends.model_file import standard_opset
 from frontends.names import unique_name
 from frontends.node_errors import reason_of
 from frontends.operators import require_converters
-from frontends.signature import Signature, TensorSpec, static_shape, tensor_specs
+from frontends.signature import Signature, static_shape
 from frontends.standard_domain import STANDARD_DOMAIN
 from frontends.widen import widen_halves
 
@@ -72,20 +73,8 @@ def import_loaded(model: onnx.ModelProto, file: str = "") -> ImportedModel:
     importer = _Importer(file)
     module = importer.from_onnx(widen_halves(model).graph, standard_opset(model))
     module = relax.transform.DeadCodeElimination(["main"])(module)
-    signature = Signature(tensor_specs(model.graph.input, file), _output_specs(module, model.graph, file))
+    signature = importer.notes.signature(module, model.graph, file)
     return ImportedModel(module, signature, importer.node_of_var(module), model)
-
-
-def _output_specs(module: tvm.IRModule, graph: onnx.GraphProto, file: str) -> tuple[TensorSpec, ...]:
-    """From the imported function: ONNX's own shape inference leaves gaps that Relax does not."""
-    returned = module["main"].ret_ty
-    types = [returned] if isinstance(returned, relax.TensorType) else list(returned.fields)
-    specs = []
-    for value, tensor in zip(graph.output, types, strict=True):
-        if tensor.shape is None or not all(isinstance(dim, tvm.tirx.IntImm) for dim in tensor.shape):
-            raise DynamicShapeError(f"the shape of output '{value.name}' depends on data", file=file)
-        specs.append(TensorSpec(value.name, tuple(int(dim) for dim in tensor.shape), str(tensor.dtype)))
-    return tuple(specs)
 
 
 class _Importer(ONNXGraphImporter):
@@ -97,6 +86,7 @@ class _Importer(ONNXGraphImporter):
         self.taken: set[str] = set()
         self.used: set[str] = set()
         self.node_of_result: dict[str, str] = {}
+        self.notes = ImportNotes()
 
     def node_of_var(self, module: tvm.IRModule) -> dict[str, str]:
         """A node's result is bound last, so the variables before it, back to the last result, are its too."""
@@ -113,7 +103,9 @@ class _Importer(ONNXGraphImporter):
         return table
 
     def from_onnx(self, graph: onnx.GraphProto, opset: int) -> tvm.IRModule:
-        """Every value of `graph` in a function `main`. Raises OperatorImportError."""
+        """Every value of `graph` in a function `main`, behind them how many rows outputs have if data decides
+        it. Raises OperatorImportError."""
+        outputs = len(graph.output)
         # TVM takes a size of 0 for an unknown one unless it is told the shape.
         self._shape = {value.name: static_shape(value) for value in graph.input}
         try:
@@ -121,6 +113,8 @@ class _Importer(ONNXGraphImporter):
         except OperatorImportError:
             self.bb._end_block()  # else TVM complains, on stderr, of a builder left in the middle
             raise
+        finally:
+            del graph.output[outputs:]
 
     def _check_for_unsupported_ops(self, graph: onnx.GraphProto) -> None:
         """`require_converters` has, for the whole model at once."""
@@ -149,6 +143,9 @@ class _Importer(ONNXGraphImporter):
                 reason = reason_of(error, given)
                 raise OperatorImportError(reason, file=self.file, node=node.name) from error
             self._nodes.update(results)
+        counts = self.notes.counts_of([value.name for value in graph.output], self.used)
+        self._nodes.update(counts)  # returned behind the model's outputs
+        graph.output.extend(onnx.ValueInfoProto(name=name) for name in counts)
 
     def _given(self, node: onnx.NodeProto) -> Node:
         last_read = max((i for i, name in enumerate(node.output) if name in self.used), default=0)
@@ -166,6 +163,7 @@ class _Importer(ONNXGraphImporter):
     def _results(self, node: onnx.NodeProto, given: Node) -> dict[str, Any]:
         """The expressions of those outputs of `node` that anything reads, by name."""
         results = self._fold(node, given.inputs) if self._is_foldable(given) else self._convert(given)
+        self.notes.take(node, given, self._inputs)
         if len(results) < given.outputs_read:
             raise ValueError(f"its output '{node.output[given.outputs_read - 1]}' is not supported")
         named = zip(node.output, results, strict=False)

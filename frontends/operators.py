@@ -16,8 +16,6 @@ _CONTRIB_OPERATORS = frozenset(
     {"BiasGelu", "EmbedLayerNormalization", "FastGelu", "Gelu", "SkipLayerNormalization"}
 )
 """Of domain com.microsoft."""
-_DYNAMIC_OPERATORS = frozenset({"Compress", "NonZero", "Unique"})
-"""Their output's shape depends on data."""
 _WITHOUT_TVM = frozenset({"Attention"})
 """TVM's converter is of another operator of the same name."""
 
@@ -25,8 +23,7 @@ _WITHOUT_TVM = frozenset({"Attention"})
 def has_converter(node: onnx.NodeProto) -> bool:
     if node.domain == STANDARD_DOMAIN:
         return node.op_type in CONVERTERS or (
-            node.op_type in onnx_frontend._get_convert_map()
-            and node.op_type not in _DYNAMIC_OPERATORS | _WITHOUT_TVM
+            node.op_type in onnx_frontend._get_convert_map() and node.op_type not in _WITHOUT_TVM
         )
     return node.domain == "com.microsoft" and node.op_type in _CONTRIB_OPERATORS
 

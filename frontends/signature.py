@@ -13,11 +13,19 @@ from frontends.errors import DynamicShapeError
 
 @attrs.frozen
 class TensorSpec:
-    """One input or output. dtype is numpy's name ("float32"); shape has no symbolic dimension."""
+    """One input or output. dtype is numpy's name ("float32"); shape has no symbolic dimension.
+
+    limits:       of an input, the lowest and highest number it may hold: none where it holds no indices, one
+                  pair for all, or one for each position along the last axis.
+    counted_axis: of an output, the axis along which data decides how many rows it has; shape says how many
+                  at most. None where every run has the same shape.
+    """
 
     name: str
     shape: tuple[int, ...]
     dtype: str
+    limits: tuple[tuple[int, int], ...] = ()
+    counted_axis: int | None = None
 
 
 @attrs.frozen

@@ -45,6 +45,12 @@ _VECTOR_FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "tirx.sigmoid": activation.sigmoid,
     "tirx.erf": activation.erf,
 }
+_LIBRARY_FUNCTIONS = {
+    f"tirx.{name}": name
+    for name in ("acos", "acosh", "asin", "asinh", "atan", "atanh", "cosh", "erf", "log1p", "sinh", "tan")
+}
+"""By their names in C's library; the code generator lowers some for scalars or for float32 only."""
+_SHORT_FLOATS = ("float16", "bfloat16")
 
 
 def schedule_generic(func: tirx.PrimFunc, machine: MachineParameters, threads: int) -> tirx.PrimFunc:
@@ -65,6 +71,9 @@ def schedule_generic(func: tirx.PrimFunc, machine: MachineParameters, threads: i
 
 
 def _blocks(schedule: Schedule) -> list[Any]:
+    """Those to schedule: none where the function is one block, of statements in an order of their own."""
+    if schedule.mod["main"].body.block.name_hint != "root":
+        return []
     return list(schedule.get_child_blocks(schedule.get_sblock("root")))
 
 
@@ -101,7 +110,7 @@ def _sum_in_lanes(schedule: Schedule, block: Any, machine: MachineParameters) ->
     The new block has the lanes as its innermost spatial axis and is then scheduled as any other.
     """
     spatial, reductions = _split_axes(schedule, block)
-    if not reductions or (spatial and _is_contiguous(schedule.get(block), _SPATIAL)):
+    if not reductions or not spatial or _is_contiguous(schedule.get(block), _SPATIAL):
         return
     width = largest_divisor(_extent(schedule, reductions[-1]), machine.lanes)
     if width < _NARROWEST_VECTOR or not _is_contiguous(schedule.get(block), _REDUCTION):
@@ -226,13 +235,63 @@ def with_raw_pointers(func: tirx.PrimFunc) -> tirx.PrimFunc:
     return result.without_attr("global_symbol")
 
 
+def _float_function(name: str, dtype: str, x: Any) -> Any:
+    if dtype == "float32" and name in _VECTOR_FUNCTIONS:
+        return _VECTOR_FUNCTIONS[name](x)
+    if name not in _LIBRARY_FUNCTIONS:
+        return tvm.ir.Call(tvm.ir.Op.get(name), [x], ret_ty=tvm.ir.PrimType(dtype))
+    symbol = _LIBRARY_FUNCTIONS[name]
+    return tirx.call_pure_extern(dtype, symbol if dtype == "float64" else f"{symbol}f", x)
+
+
+def _of_truths(comparison: Any) -> Any:
+    """A comparison of truth values as conjunctions: the code generator takes vectors of them for numbers."""
+    a, b = comparison.a, comparison.b
+    if str(a.ty) != "bool":
+        return comparison
+    if isinstance(comparison, tirx.NE):
+        b = tirx.Not(b)
+    return tirx.Or(tirx.And(a, b), tirx.And(tirx.Not(a), tirx.Not(b)))
+
+
 def with_vector_functions(func: tirx.PrimFunc) -> tirx.PrimFunc:
-    """float32 exp, tanh, sigmoid and erf as polynomials instead of one library call per element."""
+    """Functions that the code generator lowers for every type, and minima and maxima that keep NaN.
+
+    float32 exp, tanh, sigmoid and erf are polynomials instead of one library call per element.
+    """
 
     def replace(call: tvm.ir.Call) -> Any:
-        name = getattr(call.op, "name", "")
-        if name not in _VECTOR_FUNCTIONS or str(call.ty) != "float32":
+        name, dtype = str(getattr(call.op, "name", "")), str(call.ty)
+        if name not in _VECTOR_FUNCTIONS and name not in _LIBRARY_FUNCTIONS:
             return call
-        return _VECTOR_FUNCTIONS[name](call.args[0])
+        if dtype in _SHORT_FLOATS:
+            wide = _float_function(name, "float32", tirx.Cast("float32", call.args[0]))
+            return tirx.Cast(dtype, wide)
+        return _float_function(name, dtype, call.args[0])
 
-    return func.with_body(tvm_ffi.structural_map(func.body, (tvm.ir.Call, replace), order="post"))
+    stored: list[Any] = []
+    tvm_ffi.structural_walk(func.body, (tirx.BufferStore, lambda store: stored.append(store.buffer)))
+
+    def accumulates(part: Any) -> bool:
+        return isinstance(part, tvm.ir.TensorLoad) and any(part.source.same_as(buffer) for buffer in stored)
+
+    def keep_nan(extreme: Any) -> Any:
+        if "float" not in str(extreme.ty) or accumulates(extreme.a) or accumulates(extreme.b):
+            return extreme
+        if isinstance(extreme.a, tirx.FloatImm):
+            return extreme
+        if isinstance(extreme.b, tirx.FloatImm):
+            return type(extreme)(extreme.b, extreme.a)
+        return tirx.Select(tirx.isnan(extreme.a), extreme.a, extreme)
+
+    body = func.body
+    changes = (
+        (tirx.Max, keep_nan),
+        (tirx.Min, keep_nan),
+        (tvm.ir.Call, replace),
+        (tirx.EQ, _of_truths),
+        (tirx.NE, _of_truths),
+    )
+    for kind, change in changes:
+        body = tvm_ffi.structural_map(body, (kind, change), order="post")
+    return func.with_body(body)

@@ -31,3 +31,7 @@ Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Shape = Annotated[tuple[Annotated[int, Meta(ge=0, le=2**40)], ...], Meta(max_length=32)]
 Dtype = Annotated[str, Meta(pattern="^(bool|u?int(8|16|32|64)|float(16|32|64)|bfloat16)$")]
 """Element types of inputs and outputs, by numpy's names."""
+_Number = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Limits = Annotated[tuple[tuple[_Number, _Number], ...], Meta(max_length=2**16)]
+"""The lowest and highest number: one pair for all elements, or one for each position along the last axis."""
+Axis = Annotated[int, Meta(ge=0, le=31)]

@@ -113,7 +113,8 @@ def _manifest(model: ModelOptions, target: Any, imported: ImportedModel, compile
 
 
 def _tensor_spec(spec: Any) -> TensorSpec:
-    return TensorSpec(str(spec.name), tuple(int(size) for size in spec.shape), str(spec.dtype))
+    shape, limits = tuple(map(int, spec.shape)), tuple((int(low), int(high)) for low, high in spec.limits)
+    return TensorSpec(str(spec.name), shape, str(spec.dtype), limits, spec.counted_axis)
 
 
 def _index_map(record: IndexMapRecord) -> IndexMapEntry:

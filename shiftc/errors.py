@@ -100,7 +100,7 @@ class SessionClosedError(ShiftcError):
 
 
 class InputError(ShiftcError):
-    """What `Session.run` was given does not fit the signature; base of the three reasons."""
+    """What `Session.run` was given does not fit the signature; base of the four reasons."""
 
     status = ExitStatus.INPUT_NAME_WRONG
 
@@ -123,6 +123,12 @@ class InputDtypeError(InputError):
 
 class OutputArrayError(InputError):
     """An array that shall receive an output is none, is read-only, or shares memory with another."""
+
+
+class InputValueError(InputError):
+    """An input holds an index that is out of bounds."""
+
+    status = ExitStatus.INPUT_VALUE_WRONG
 
 
 class InputFileError(ShiftcError):

@@ -63,6 +63,9 @@ class ExitStatus(IntEnum):
     AFFINITY_WRONG = 44
     """`--affinity` does not name one core of this machine for each thread."""
 
+    INPUT_VALUE_WRONG = 45
+    """An input holds an index that is out of bounds."""
+
     PEER_UNAVAILABLE = 50
     """A runtime to compare with is unknown or not installed."""
     INTERRUPTED = 130

@@ -21,10 +21,12 @@ from msgspec import Meta
 from shiftc import __version__
 from shiftc.bounds import (
     MOST_STEPS,
+    Axis,
     Bytes,
     Count,
     Digest,
     Dtype,
+    Limits,
     Name,
     Names,
     Ratio,
@@ -51,18 +53,33 @@ class UnknownFormatError(ValueError):
 
 @attrs.frozen
 class TensorSpec:
-    """Name, shape and numpy dtype of one input or output."""
+    """Name, shape and numpy dtype of one input or output.
+
+    limits:       of an input that holds indices, the lowest and highest number: one pair for all of them, or
+                  one for each position along the last axis.
+    counted_axis: of an output, the axis along which data decides how many rows a run returns; shape says how
+                  many at most.
+    """
 
     name: Name
     shape: Shape
     dtype: Dtype
+    limits: Limits = ()
+    counted_axis: Axis | None = None
 
     def __attrs_post_init__(self) -> None:
         if math.prod(self.shape) >= 2**44:
             raise ValueError("a tensor of 2^44 elements or more")
+        if len(self.limits) > 1 and (not self.shape or len(self.limits) != self.shape[-1]):
+            raise ValueError("limits for another number of positions than there are")
+        if self.counted_axis is not None and self.counted_axis >= len(self.shape):
+            raise ValueError("rows along an axis that does not exist")
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.dtype}[{', '.join(map(str, self.shape))}]"
+        sizes = [f"≤{n}" if axis == self.counted_axis else str(n) for axis, n in enumerate(self.shape)]
+        limits = dict.fromkeys(f"{low} to {high}" for low, high in self.limits)
+        numbers = f" of {', '.join(limits)}" if limits else ""
+        return f"{self.name}: {self.dtype}[{', '.join(sizes)}]{numbers}"
 
 
 @attrs.frozen

@@ -44,7 +44,10 @@ def write_tensors(path: Path, tensors: Mapping[str, npt.NDArray[Any]]) -> None:
 
 
 def made_up(specs: tuple[TensorSpec, ...], mode: FillMode, seed: int = 0) -> Tensors:
-    """An array for every spec: zeros, ones, or random (uniform in [0, 1); integers 0 or 1)."""
+    """An array for every spec: zeros, ones, or random (uniform in [0, 1); integers 0 or 1).
+
+    Within the limits of inputs that have some.
+    """
     random = np.random.default_rng(seed)
     tensors: Tensors = {}
     for spec in specs:
@@ -54,5 +57,7 @@ def made_up(specs: tuple[TensorSpec, ...], mode: FillMode, seed: int = 0) -> Ten
             tensor[...] = numbers if "float" in spec.dtype else numbers < 0.5
         else:
             tensor.fill(mode == "ones")
+        if spec.limits:
+            np.clip(tensor, *np.transpose(spec.limits), out=tensor)
         tensors[spec.name] = tensor
     return tensors

@@ -100,7 +100,7 @@ class Planner:
             self._plan_generic(node)
 
     def _plan_generic(self, node: Node) -> None:
-        operators, output = legalize(node)
+        operators, output = legalize(node, self.mod)
         for operator in operators:
             inputs = tuple(self.tensors.plain_of(value) for value in operator.inputs)
             outputs = tuple(self.tensors.new_plain(result) for result in operator.results)

@@ -92,6 +92,8 @@ class Mover:
         return Movement(tuple(operands), apply)
 
     def _plan_tir(self, node: Node) -> Movement:
+        if isinstance(node.var.ty, tvm.ir.TupleType):
+            raise NotMovementError("has several results")
         function = self._mod[node.call.args[0]]
         shape = static_shape(node.var.ty)
         operands = tuple(node.args)

@@ -12,9 +12,11 @@ from .channel_view import ChannelView
 from .geometry import Border, Extent
 from .index_map import IndexMap, as_4d
 from .lowering.context import LoweringError, OperatorError
+from .lowering.generic import copy_of_bytes
 from .lowering.steps import (
     FillStep,
     GatherStep,
+    GenericStep,
     PackStep,
     RepackStep,
     Step,
@@ -157,7 +159,8 @@ class Tensors:
         """A copy of a plain tensor, at an address or placed later."""
         copy = attrs.evolve(source, address=address, root=None, value=None)
         if source.bytes % 4:
-            raise OperatorError([source.name], f"a copy of {source.bytes} bytes, copies are of whole words")
+            self.append(GenericStep(source.name, "copy", copy_of_bytes(source.bytes), (source,), (copy,)))
+            return copy
         words = source.bytes // 4
         self.append(GatherStep(IndexMap.identity(as_4d((1, words))), (source,), copy))
         return copy

@@ -21,6 +21,9 @@ Expr = Any
 """relax.Expr; TVM is untyped."""
 
 
+Limits = tuple[tuple[int, int], ...]
+
+
 class Attributes(dict[str, Any]):
     """The attributes that a node states, by name, which remember who was asked for: `read`.
 
@@ -95,6 +98,14 @@ class Inputs(list[Any]):
 
 
 @attrs.frozen(eq=False)
+class Counted:
+    """A value with `count` rows along `axis` that are there; count: int64 [1], a variable."""
+
+    axis: int
+    count: Expr
+
+
+@attrs.frozen(eq=False)
 class Node:
     """A node to convert.
 
@@ -105,6 +116,8 @@ class Node:
     attributes: as stated in the model; `attribute` falls back on the schema's default.
     outputs:    how many outputs the node names, those nobody reads included.
     outputs_read: how many of them, up to the last one that anything reads.
+    limits:     what `limit` was told, for the importer.
+    counted:    by number of the output, which has as many rows along an axis as data decides.
     """
 
     builder: Any
@@ -115,6 +128,13 @@ class Node:
     attributes: Attributes
     outputs: int = 1
     outputs_read: int = 1
+    limits: list[tuple[Expr, Limits]] = attrs.field(factory=list)
+    counted: dict[int, Counted] = attrs.field(factory=dict)
+
+    def limit(self, expr: Expr, limits: Iterable[tuple[int, int]]) -> None:
+        """State the lowest and highest value that elements of an integer tensor may have: one pair for all of
+        them, or one for each position along the last axis. Kernels must stay inside memory all the same."""
+        self.limits.append((expr, tuple(limits)))
 
     def optional(self, index: int) -> Expr | None:
         """Input `index`, None where it is left out."""
@@ -176,6 +196,14 @@ def static_shape(expr: Expr) -> tuple[int, ...]:
     return tuple(int(dim) for dim in expr.ty.shape)
 
 
+def axis_of(axis: int, expr: Expr) -> int:
+    """An axis of `expr` counted from the front. Raises ValueError where there is none."""
+    rank = len(static_shape(expr))
+    if not -rank <= axis < rank:
+        raise ValueError(f"its axis {axis} does not exist in a tensor of rank {rank}")
+    return axis % rank
+
+
 def dtype_of(expr: Expr) -> str:
     """The element type, as numpy names it where numpy has it."""
     return str(expr.ty.dtype)
@@ -186,3 +214,8 @@ def constant_value(expr: Expr, what: str) -> NDArray[Any]:
     if not isinstance(expr, GenericConst):
         raise ValueError(f"its {what} is not constant")
     return np.asarray(expr.value.numpy())
+
+
+def fields_of(bound: Expr) -> list[Expr]:
+    """The results of a kernel that has several, which is bound to a variable."""
+    return [relax.TupleGetItem(bound, index) for index in range(len(bound.ty.fields))]

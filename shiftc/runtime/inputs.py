@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from shiftc.errors import InputDtypeError, InputNameError, InputShapeError
+from shiftc.errors import InputDtypeError, InputNameError, InputShapeError, InputValueError
 from shiftc.manifest import TensorSpec
 from shiftc.runtime.element_types import dtype_named, tensor_of
 from shiftc.runtime.memory import aligned_empty, is_aligned
@@ -29,8 +29,8 @@ class InputSlot:
     def take(self, value: npt.ArrayLike) -> Any:
         """`value` as a tensor that starts at a multiple of 64 bytes.
 
-        Raises InputDtypeError or InputShapeError when it is not what the signature says: nothing is
-        converted.
+        Raises InputDtypeError, InputShapeError or, for an index out of bounds, InputValueError when it is not
+        what the signature says: nothing is converted.
         """
         spec = self._spec
         try:
@@ -44,10 +44,25 @@ class InputSlot:
             raise InputShapeError(
                 f"input '{spec.name}' has shape {list(array.shape)}, the model takes {list(spec.shape)}"
             )
+        if spec.limits:
+            _check_limits(spec, array)
         if array.nbytes >= _WORTH_ASKING and is_aligned(array):
             return tensor_of(array)
         self._staged[...] = array  # sooner begun than np.copyto
         return self._tensor
+
+
+def _check_limits(spec: TensorSpec, array: npt.NDArray[Any]) -> None:
+    """Raises InputValueError for a number that is out of bounds where it is used as an index."""
+    low, high = (np.array(bounds) for bounds in zip(*spec.limits, strict=True))
+    outside = (array < low) | (array > high)
+    if outside.any():
+        at = tuple(int(i) for i in np.argwhere(outside)[0])
+        lowest, highest = spec.limits[at[-1] if len(spec.limits) > 1 else 0]
+        raise InputValueError(
+            f"input '{spec.name}' is {array[at]} at {list(at)}, the model takes it as an index from "
+            f"{lowest} to {highest}"
+        )
 
 
 def check_names(given: Mapping[str, Any], names: tuple[str, ...]) -> None:

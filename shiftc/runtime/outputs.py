@@ -17,15 +17,24 @@ from shiftc.runtime.memory import aligned_empty
 
 class OutputSlot:
     """One output of the network, in a place of its own: so arrays of the caller may share memory with
-    inputs."""
+    inputs.
+
+    rows: of an output whose size depends on data, where the program writes how many rows it has; else None.
+    """
 
     def __init__(self, spec: TensorSpec) -> None:
         self._spec = spec
         self._array: npt.NDArray[Any] = aligned_empty(spec.shape, dtype_named(spec.dtype))
         self.tensor: Any = tensor_of(self._array)
+        self._count: npt.NDArray[Any] = aligned_empty((1,), "int64")
+        self.rows: Any = None if spec.counted_axis is None else tensor_of(self._count)
 
     def give(self, given: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
         """The output as a new array, or in `given`, which `check` let pass."""
+        if self._spec.counted_axis is not None:
+            there = (*[slice(None)] * self._spec.counted_axis, slice(int(self._count[0])))
+            rows: npt.NDArray[Any] = self._array[there].copy()
+            return rows
         if given is None:
             given = self._array.copy()
         else:
@@ -39,6 +48,8 @@ class OutputSlot:
             raise OutputArrayError(
                 f"output '{spec.name}' is given a {type(given).__name__}, it takes an array"
             )
+        if spec.counted_axis is not None:
+            raise OutputArrayError(f"output '{spec.name}' is given an array, but its size depends on data")
         if given.dtype != self._array.dtype:
             raise InputDtypeError(
                 f"output '{spec.name}' is given {given.dtype}, the model makes {spec.dtype}"

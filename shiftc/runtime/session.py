@@ -81,7 +81,10 @@ class Session:
             tvm_ffi.from_dlpack(self._constants),
         )
         self._input_names = tuple(self._slots)
-        self._output_tensors: tuple[Any, ...] = tuple(slot.tensor for slot in self._outputs.values())
+        self._output_tensors: tuple[Any, ...] = (
+            *(slot.tensor for slot in self._outputs.values()),
+            *(slot.rows for slot in self._outputs.values() if slot.rows is not None),
+        )
         self._steps = len(manifest.kernels)
         self._threads = manifest.threads
         self._affinity = check_affinity(affinity, manifest.threads) if affinity else ()
@@ -109,6 +112,8 @@ class Session:
         outputs: arrays that receive outputs of these names and are returned, with the signature's shapes and
                  dtypes. They may share memory with inputs, but not with each other. The other outputs are new
                  arrays. Nothing is written to them unless the run succeeds.
+
+        An output whose size depends on data is always a new array, of as many rows as there are.
 
         Raises an InputError, an OutputArrayError, ArtifactTooLargeError where its threads cannot be started,
         or SessionClosedError.

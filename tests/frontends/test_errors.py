@@ -155,12 +155,12 @@ def test_operators_onnx_knows_and_nobody_imports(save):
     )
 
 
-def test_operators_whose_shape_depends_on_data(save):
+def test_rows_that_data_decides_and_an_operator_that_mixes_them(save):
     model = """<ir_version: 8, opset_import: ["": 17]>
-        g (float[2,3] x) => (int64[2,M] y) { [where] y = NonZero(x) }"""
-    assert error_of(save(model), UnsupportedOperatorError) == (
-        "unsupported operators: NonZero (nodes 'where'): the shape of its result depends on data, "
-        "compute it outside the model"
+        g (float[2,3] x) => (int64 y) { a = NonZero(x)  [all] y = ReduceSum<keepdims = 0>(a) }"""
+    assert error_of(save(model), OperatorImportError) == (
+        "node 'all': ReduceSum cannot be imported: the number of its input's rows depends on data, and it "
+        "does not treat each row by itself: cut the model in front of it, and do the rest in your program"
     )
 
 

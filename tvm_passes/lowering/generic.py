@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import attrs
 import tvm
-from tvm import relax, tirx
-from tvm.ir import Call, Expr, GlobalVar, Tuple, TupleGetItem, Var
+from tvm import relax, te, tirx
+from tvm.ir import Call, Expr, GlobalVar, IRModule, Tuple, TupleGetItem, Var
 
 from ..graph import Graph, Node, substitute
 from .context import OperatorError, compiling
@@ -24,11 +24,14 @@ class GenericOperator:
     results: tuple[Var, ...]
 
 
-def legalize(node: Node) -> tuple[list[GenericOperator], Expr]:
-    """The operators that compute a node, and what of their results the node's value is.
+def legalize(node: Node, module: IRModule) -> tuple[list[GenericOperator], Expr]:
+    """The operators that compute a node of `module`, and what of their results the node's value is.
 
     Raises OperatorError where TVM has no lowering for the operator on static shapes.
     """
+    if node.op.startswith("call_tir:"):
+        operator = _operator(node.name, node.call, module)
+        return [operator], _value(operator, node.call)
     inputs = list(dict.fromkeys(node.variables))
     params = [relax.Var(v.name, v.ty) for v in inputs]
     builder = relax.BlockBuilder()
@@ -48,20 +51,38 @@ def legalize(node: Node) -> tuple[list[GenericOperator], Expr]:
             continue
         if not inner.op.startswith("call_tir:"):
             raise OperatorError([node.name])
-        callee, arguments = inner.call.args[0], inner.call.args[1]
-        assert isinstance(callee, GlobalVar) and isinstance(arguments, Tuple)
-        types = inner.call.ty_args[0]
-        fields = list(types.fields) if isinstance(types, tvm.ir.TupleType) else [types]
-        results = tuple(relax.Var(f"{node.name}", field) for field in fields)
-        if isinstance(types, tvm.ir.TupleType):
-            tuples[inner.var] = results
+        operators.append(_operator(node.name, inner.call, mod))
+        value = _value(operators[-1], inner.call)
+        if isinstance(value, Tuple):
+            tuples[inner.var] = operators[-1].results
         else:
-            outer[inner.var] = results[0]
-        operators.append(GenericOperator(mod[callee], tuple(arguments.fields), results))
+            outer[inner.var] = value
     output = substitute(graph.output, outer)
     if isinstance(output, Var) and output in tuples:
         output = Tuple(list(tuples[output]))
     return operators, output
+
+
+def _operator(name: str, call: Call, module: IRModule) -> GenericOperator:
+    """The kernel of a `call_tir`."""
+    callee, arguments = call.args[0], call.args[1]
+    assert isinstance(callee, GlobalVar) and isinstance(arguments, Tuple)
+    types = call.ty_args[0]
+    fields = list(types.fields) if isinstance(types, tvm.ir.TupleType) else [types]
+    results = tuple(relax.Var(name, field) for field in fields)
+    return GenericOperator(module[callee], tuple(arguments.fields), results)
+
+
+def _value(operator: GenericOperator, call: Call) -> Expr:
+    """What a `call_tir` is, in terms of the results of its kernel."""
+    is_tuple = isinstance(call.ty_args[0], tvm.ir.TupleType)
+    return Tuple(list(operator.results)) if is_tuple else operator.results[0]
+
+
+def copy_of_bytes(count: int) -> tirx.PrimFunc:
+    """A kernel that copies so many bytes."""
+    source = te.placeholder((count,), "uint8", "source")
+    return te.create_prim_func([source, te.compute((count,), lambda i: source[i], name="copy")])
 
 
 def is_view(node: Node) -> bool:
