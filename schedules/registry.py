@@ -29,6 +29,7 @@ from schedules.x86.indexed_conv import IndexedConvTemplate
 from schedules.x86.layer_norm import LAYER_NORM
 from schedules.x86.paired_conv import PairedConvTemplate
 from schedules.x86.softmax import SOFTMAX
+from schedules.x86.unpack import UnpackTemplate
 from schedules.x86.window_pool import WindowPoolTemplate
 from schedules.x86.window_sum import WindowSumTemplate
 from schedules.x86.winograd import WinogradInputTemplate, WinogradOutputTemplate
@@ -41,6 +42,7 @@ TEMPLATES: tuple[Template, ...] = (
     WindowPoolTemplate(),
     WindowSumTemplate(),
     GlobalPoolTemplate(),
+    UnpackTemplate(),
     ElementwiseTemplate(),
     LAYER_NORM,
     GroupNormTemplate(),

@@ -228,12 +228,15 @@ class Elementwise:
 
     access: how `x` is read (`block` or `lane`; `lane` with `lanes` = 1 is a planar copy or, with one
             block, a gather through a table of element offsets).
+    square: blocks and pixels come in groups of so many, the last of each cut short: in a group of blocks `xb`
+            rises by one from block to block, in a group of pixels `yp` does. Only with one lane.
     """
 
     blocks: int
     lanes: int
     pixels: int
     access: Access = "block"
+    square: int = 1
     epilogue: Epilogue = ()
     dtype: str = "float32"
 

@@ -184,7 +184,7 @@ def _elementwise(workload: Elementwise, arguments: _Arguments) -> Sweeps:
     lane = workload.access == "lane"
     bases = arguments.table("xl" if lane else "xb", blocks)
     read = arguments.read(bases, arguments.table("xp"), 1 if lane else lanes)
-    run = min(blocks, arguments.kernel.decisions["block_tile"])
+    run = min(blocks, arguments.kernel.decisions.get("block_tile", workload.square))
     return Sweeps(blocks, pixels, run, 1, (read, arguments.written(blocks, pixels, lanes)))
 
 

@@ -50,13 +50,15 @@ def lower_unpack(context: LoweringContext, step: UnpackStep, record: KernelRecor
     n, channels, rows, columns = as_4d(step.output.shape)
     plane = rows * columns
     targets = (np.arange(n)[:, None] * channels * plane + np.arange(plane)[None, :]).reshape(-1)
+    bases, lanes = step.view.bases(), step.view.extent.lanes
     tables = {
-        "xb": step.view.bases(),
+        "xb": bases,
         "xp": step.view.pixels(Window(), rows, columns),
         "yo": np.arange(channels) * plane,
         "yp": targets,
     }
-    workload = Elementwise(blocks=channels, lanes=1, pixels=n * plane)
+    in_squares = _rises_in_groups(bases, lanes) and _rises_in_groups(targets, lanes)
+    workload = Elementwise(blocks=channels, lanes=1, pixels=n * plane, square=lanes if in_squares else 1)
     read = touched(step.output, {"x": step.view.tensors})
     return _copy(context, workload, ARENA, address_of(context, step.output), tables, read, record)
 
@@ -147,6 +149,12 @@ def address_of(context: LoweringContext, tensor: Plain) -> Address:
         return context.constant(tensor.value)
     assert tensor.address is not None, f"{tensor.name} was never placed"
     return tensor.address
+
+
+def _rises_in_groups(offsets: Array, size: int) -> bool:
+    """In every group of so many the offsets rise by one; the last group may be a smaller one."""
+    within = np.arange(len(offsets)) % size
+    return bool((offsets == np.repeat(offsets[::size], size)[: len(offsets)] + within).all())
 
 
 def _row_pixels(tensor: Blocked, rows: range) -> Array:
