@@ -141,20 +141,13 @@ def _depthwise(workload: Depthwise, arguments: _Arguments) -> Sweeps:
     return _by_block(workload, arguments, pixels, 1)
 
 
-def _window_pool(workload: WindowPool, arguments: _Arguments) -> Sweeps:
-    return _windows(workload, arguments, arguments.table("col", workload.columns))
-
-
-def _window_sum(workload: WindowSum, arguments: _Arguments) -> Sweeps:
-    return _windows(workload, arguments, arguments.table("col", workload.columns) * workload.column_step)
-
-
-def _windows(workload: WindowPool | WindowSum, arguments: _Arguments, columns: Array) -> Sweeps:
-    rows = arguments.table("row", workload.rows)
+def _windows(workload: WindowPool | WindowSum, arguments: _Arguments) -> Sweeps:
+    rows, columns = arguments.table("row", workload.rows), arguments.table("col", workload.columns)
+    if isinstance(workload, WindowSum):
+        columns = columns * workload.column_step
     windows = rows[:, None, :, None] + columns[None, :, None, :]
-    windows = windows.reshape(1, workload.rows * workload.columns, -1)
-    pixels = arguments.table("xn")[:, :, None] + windows
-    return _by_block(workload, arguments, pixels.reshape(-1, windows.shape[2]), 1)
+    pixels = arguments.table("xn")[:, :, None] + windows.reshape(1, workload.rows * workload.columns, -1)
+    return _by_block(workload, arguments, pixels.reshape(-1, pixels.shape[2]), 1)
 
 
 def _global_pool(workload: GlobalPool, arguments: _Arguments) -> Sweeps:
@@ -228,8 +221,8 @@ _KINDS: dict[type, Callable[[Any, _Arguments], Sweeps]] = {
     IndexedConv: _indexed_conv,
     PairedConv: _paired_conv,
     Depthwise: _depthwise,
-    WindowPool: _window_pool,
-    WindowSum: _window_sum,
+    WindowPool: _windows,
+    WindowSum: _windows,
     GlobalPool: _global_pool,
     Elementwise: _elementwise,
     LayerNorm: _over_channels,
