@@ -26,6 +26,7 @@ from tvm.relax.frontend.onnx.onnx_frontend import ONNXGraphImporter
 from frontends.advice import RANDOM_OPERATORS
 from frontends.converters import CONVERTERS, Attributes, Inputs, Node, constant
 from frontends.converters.node import dtype_of
+from frontends.declared_types import Declared, declared_types, require_declared
 from frontends.element_types import require_supported
 from frontends.errors import OperatorImportError
 from frontends.ignored import require_nothing_ignored
@@ -85,6 +86,7 @@ class _Importer(ONNXGraphImporter):
         self.file = file
         self.taken: set[str] = set()
         self.used: set[str] = set()
+        self.declared: Declared = {}
         self.node_of_result: dict[str, str] = {}
         self.notes = ImportNotes()
 
@@ -134,6 +136,7 @@ class _Importer(ONNXGraphImporter):
     def _construct_nodes(self, graph: onnx.GraphProto) -> None:
         self.used = {value.name for value in graph.output}.union(*(node.input for node in graph.node))
         self.used.discard("")  # an input left out
+        self.declared = declared_types(graph)
         self._nodes.update({value.name: _if_empty(self._nodes[value.name]) for value in graph.input})
         for node in graph.node:
             given = self._given(node)
@@ -166,8 +169,11 @@ class _Importer(ONNXGraphImporter):
         self.notes.take(node, given, self._inputs)
         if len(results) < given.outputs_read:
             raise ValueError(f"its output '{node.output[given.outputs_read - 1]}' is not supported")
-        named = zip(node.output, results, strict=False)
-        return {name: self._bind(node, result) for name, result in named if name in self.used}
+        used = {name: r for name, r in zip(node.output, results, strict=False) if name in self.used}
+        bound = {name: self._bind(node, result) for name, result in used.items()}
+        for name, result in bound.items():
+            require_declared(name, result, self.declared, shape_too=node.op_type not in CONVERTERS)
+        return bound
 
     def _convert(self, node: Node) -> list[Any]:
         if node.operator in CONVERTERS and node.domain == STANDARD_DOMAIN:
