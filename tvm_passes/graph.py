@@ -36,6 +36,7 @@ class Graph:
     nodes: list[Node]
     output: Expr
     attributes: Mapping[str, object] = attrs.field(factory=dict)
+    _as_read: _AsRead | None = None
 
     @classmethod
     def read(cls, mod: IRModule, name: str = "main") -> Graph:
@@ -60,7 +61,9 @@ class Graph:
                     nodes.append(Node(binding.var, value))
                 else:
                     values[binding.var] = value
-        return cls(list(function.params), nodes, substitute(function.body.body, values), attributes)
+        output = substitute(function.body.body, values)
+        as_read = None if values else _AsRead(function, [(node.var, node.call) for node in nodes], output)
+        return cls(list(function.params), nodes, output, attributes, as_read)
 
     # --- looking ----------------------------------------------------------------------------
 
@@ -153,7 +156,12 @@ class Graph:
     # --- writing ----------------------------------------------------------------------------
 
     def write(self, mod: IRModule, name: str = "main") -> IRModule:
-        """A module like `mod` with this graph as the function `name`; unused private functions are gone."""
+        """A module like `mod` with this graph as the function `name`; unused private functions are gone.
+
+        It is `mod` itself where that is the function, as it was read.
+        """
+        if self._as_read is not None and self._as_read.is_still(mod[name], self):
+            return mod
         function = self.function(name)
         functions = {gv: function if gv.name_hint == name else f for gv, f in mod.functions.items()}
         return _without_unused(IRModule(functions, attrs=mod.attrs))
@@ -172,6 +180,27 @@ class Graph:
             builder.emit_func_output(output)
         written = builder.finalize()
         return next(iter(written.functions.values()))
+
+
+@attrs.frozen(eq=False)
+class _AsRead:
+    """A function without aliases, and what it was read as."""
+
+    function: relax.Function
+    bindings: list[tuple[Var, Expr]]
+    output: Expr
+
+    def is_still(self, function: relax.Function, graph: Graph) -> bool:
+        """Whether the graph is this function, nothing edited."""
+        return (
+            self.function.same_as(function)
+            and self.output is graph.output
+            and len(self.bindings) == len(graph.nodes)
+            and all(
+                node.var is var and node.call is call
+                for node, (var, call) in zip(graph.nodes, self.bindings, strict=True)
+            )
+        )
 
 
 def _without_unused(mod: IRModule) -> IRModule:

@@ -79,7 +79,9 @@ def leaves(expr: Expr) -> Iterator[Expr]:
 
 
 def substitute(expr: Expr, values: Mapping[Var, Expr]) -> Expr:
-    """The expression with variables exchanged."""
+    """The expression with variables exchanged; itself where there are none to exchange."""
+    if not values:
+        return expr
     if isinstance(expr, Var):
         return values.get(expr, expr)
     if isinstance(expr, Tuple):

@@ -31,6 +31,7 @@ class Plan:
     tiles:   of every chain, which are formed wherever they can be; 1: none is; 0: those that pay.
     bands:   each thread computes a band of a chain of its own.
     forms:   Winograd's and paired convolutions are taken "never", where it "pays" or "always" they can be.
+    level:   of optimisation: 3, or 0, which leaves out every pass that a program can do without.
     simplified: the model goes through onnxslim first, as a user's does; it takes as long as planning.
     """
 
@@ -39,6 +40,7 @@ class Plan:
     tiles: int = 1
     bands: bool = False
     forms: str = "never"
+    level: int = 3
     simplified: bool = True
 
     @property
@@ -92,6 +94,7 @@ def draw_plan(choices: Choices) -> Plan:
         tiles=tiles,
         bands=tiles > 1 and chance(choices, 50),
         forms=pick(choices, ["never", "pays", "always"]),
+        level=0 if chance(choices, 10) else 3,
         simplified=chance(choices, 25),
     )
 

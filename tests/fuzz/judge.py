@@ -121,6 +121,7 @@ def plan(case: Case, clock: Clock) -> Lowered:
                 imported = import_model(Path(file.name))
     options = PipelineOptions(
         threads=case.plan.threads,
+        opt_level=case.plan.level,
         winograd=case.plan.forms != "never",
         pairing=case.plan.forms != "never",
         tiling=case.plan.tiling,

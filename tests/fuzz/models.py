@@ -33,13 +33,10 @@ def draw_model(choices: Choices) -> onnx.ModelProto:
 def draw_network(choices: Choices) -> onnx.ModelProto:
     """Convolutions, mostly of planes of one size, and what lies between them."""
     draft = Draft(choices)
-    rows = choices.number(3, 20)
-    shape = (
-        pick(choices, [1, 1, 2, 3]),
-        choices.number(1, 40),
-        rows,
-        pick(choices, [rows, choices.number(3, 20)]),
-    )
+    largest, channels, batches = pick(choices, [(20, 40, [1, 1, 2, 3])] * 5 + [(40, 4, [1])])
+    rows = choices.number(largest // 7 + 1, largest)
+    columns = rows if chance(choices, 50) else choices.number(largest // 7 + 1, largest)
+    shape = (pick(choices, batches), choices.number(1, channels), rows, columns)
     for _ in range(pick(choices, [1, 1, 2])):
         draft.new_input(shape)
     percent = choices.number(0, 40)

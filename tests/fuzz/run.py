@@ -49,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             blocks.start(seed)
             seed += 1
         for tried in blocks.finished():
+            for reason in tried.refusals - outcome.refusals:
+                print(f"refused: {reason}", flush=True)
             outcome.add(tried)
             for folder, problem in tried.failures:
                 print(f"{folder}: {problem}", flush=True)

@@ -124,9 +124,31 @@ def residual(draft: Draft, x: Value) -> Value:
     return draft.one("Add", [inner, draft.like(x)], x.shape)
 
 
-def _pointwise(draft: Draft, x: Value, outputs: int) -> Value:
-    n, c, *extents = x.shape
-    return draft.one("Conv", [x, draft.floats(outputs, c, 1, 1, scale=c**-0.5)], [n, outputs, *extents])
+def _pointwise(draft: Draft, x: Value, outputs: int, stride: int = 1) -> Value:
+    n, c, h, w = x.shape
+    shape = [n, outputs, (h - 1) // stride + 1, (w - 1) // stride + 1]
+    return draft.one("Conv", [x, draft.floats(outputs, c, 1, 1, scale=c**-0.5)], shape, strides=[stride] * 2)
+
+
+def shift_module(draft: Draft, x: Value) -> Value:
+    """Pointwise, shift, pointwise, the stride at the shift or behind it; a shortcut where shapes allow."""
+    choices = draft.choices
+    inner = _pointwise(draft, x, choices.number(1, 40))
+    if chance(choices, 70):
+        inner = draft.one(pick(choices, ["Relu", "Sigmoid"]), [inner], inner.shape)
+    outputs = x.shape[1] if chance(choices, 50) else choices.number(1, 40)
+    result = _pointwise(draft, one_hot(draft, inner), outputs, pick(choices, [1, 1, 2]))
+    return draft.one("Add", [result, x], x.shape) if result.shape == x.shape else result
+
+
+def bottleneck(draft: Draft, x: Value) -> Value:
+    """Pointwise, depthwise, pointwise, with activations, and a shortcut where shapes allow."""
+    inner = _pointwise(draft, x, draft.choices.number(1, 48))
+    inner = draft.one("Relu", [inner], inner.shape)
+    inner = depthwise(draft, inner)
+    inner = draft.one("Clip", [inner, draft.constant(0.0), draft.constant(6.0)], inner.shape)
+    result = _pointwise(draft, inner, x.shape[1])
+    return draft.one("Add", [x, result], x.shape) if result.shape == x.shape else result
 
 
 def squeeze_excite(draft: Draft, x: Value) -> Value:
