@@ -172,7 +172,7 @@ class _Importer(ONNXGraphImporter):
         used = {name: r for name, r in zip(node.output, results, strict=False) if name in self.used}
         bound = {name: self._bind(node, result) for name, result in used.items()}
         for name, result in bound.items():
-            require_declared(name, result, self.declared, shape_too=node.op_type not in CONVERTERS)
+            require_declared(name, result, self.declared)
         return bound
 
     def _convert(self, node: Node) -> list[Any]:
