@@ -244,6 +244,13 @@ def _float_function(name: str, dtype: str, x: Any) -> Any:
     return tirx.call_pure_extern(dtype, symbol if dtype == "float64" else f"{symbol}f", x)
 
 
+def _in_order(loop: Any) -> Any:
+    """A loop the operator came with, on one thread: nothing would wait between two that share their work."""
+    if loop.kind != tirx.ForKind.PARALLEL:
+        return loop
+    return tirx.For(loop.loop_var, loop.min, loop.extent, tirx.ForKind.SERIAL, loop.body)
+
+
 def _of_truths(comparison: Any) -> Any:
     """A comparison of truth values as conjunctions: the code generator takes vectors of them for numbers."""
     a, b = comparison.a, comparison.b
@@ -255,7 +262,7 @@ def _of_truths(comparison: Any) -> Any:
 
 
 def with_vector_functions(func: tirx.PrimFunc) -> tirx.PrimFunc:
-    """Functions that the code generator lowers for every type, and minima and maxima that keep NaN.
+    """What the code generator lowers for every type: functions, comparisons; minima and maxima that keep NaN.
 
     float32 exp, tanh, sigmoid and erf are polynomials instead of one library call per element.
     """
@@ -289,6 +296,7 @@ def with_vector_functions(func: tirx.PrimFunc) -> tirx.PrimFunc:
         (tirx.Max, keep_nan),
         (tirx.Min, keep_nan),
         (tvm.ir.Call, replace),
+        (tirx.For, _in_order),
         (tirx.EQ, _of_truths),
         (tirx.NE, _of_truths),
     )

@@ -48,12 +48,17 @@ def _guard(node: Node, indices: Expr, sizes: Sequence[int]) -> None:
     node.limit(indices, [(-size, size - 1) for size in sizes])
 
 
+def _may_fold(data: Expr) -> bool:
+    """Whether passes could read a scatter of the tensor as movement: else a kernel is certain."""
+    return dtype_of(data) == "float32"
+
+
 def _gather(node: Node) -> Expr:
     data, indices = node.inputs
     axis = axis_of(node.attribute("axis"), data)
     size = static_shape(data)[axis]
     if isinstance(indices, GenericConst):
-        return relax.op.take(data, constant(_counted(indices, [size])), axis)
+        return relax.op.take(data, constant(_counted(indices, [size])), axis, "clip")
     _guard(node, indices, [size])
     return node.builder.emit_te(indexing.gather, data, indices, axis)
 
@@ -88,7 +93,7 @@ def _scatter_elements(node: Node) -> Expr:
     size = static_shape(data)[axis]
     if isinstance(indices, GenericConst):
         indices = constant(_counted(indices, [size]))
-        if reduction == "none":
+        if reduction == "none" and _may_fold(data):
             return relax.op.scatter_elements(data, indices, updates, axis)
     else:
         _guard(node, indices, [size])
@@ -101,7 +106,7 @@ def _scatter_nd(node: Node) -> Expr:
     sizes = static_shape(data)[: static_shape(indices)[-1]]
     if isinstance(indices, GenericConst):
         indices = constant(_counted(indices, sizes))
-        if reduction == "none":
+        if reduction == "none" and _may_fold(data):
             return relax.op.scatter_nd(data, indices, updates)
     else:
         _guard(node, indices, sizes)

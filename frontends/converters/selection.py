@@ -65,7 +65,7 @@ def _compress(node: Node) -> list[Expr]:
     if isinstance(condition, GenericConst):
         size = static_shape(data)[axis]
         kept = np.flatnonzero(constant_value(condition, "condition")[:size]).astype(np.int64)
-        return [relax.op.take(data, constant(kept), axis)]
+        return [relax.op.take(data, constant(kept), axis, "clip")]
     bound = node.builder.emit_te(selection.compress, data, condition, axis)
     return _counted(node, fields_of(bound), {0: axis})
 
