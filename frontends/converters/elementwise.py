@@ -7,9 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import numpy as np
 from tvm import relax
+from tvm.ir import GenericConst
 
-from frontends.converters.node import Converter, Expr, Node, dtype_of
+from frontends.converters.node import (
+    Converter,
+    Expr,
+    Node,
+    constant,
+    constant_value,
+    dtype_of,
+    static_shape,
+)
 from frontends.kernels import pointwise
 
 _SHORT_FLOATS = ("float16", "bfloat16")
@@ -101,6 +111,19 @@ def _mod(node: Node) -> Expr:
     return node.builder.emit_te(pointwise.remainder, left, right, bool(node.attribute("fmod")))
 
 
+def _prelu(node: Node) -> Expr:
+    """With a slope for each channel, or one for all, an operator that passes know."""
+    data, slope = node.inputs
+    shape = static_shape(data)
+    if isinstance(slope, GenericConst) and dtype_of(data) == "float32" and len(shape) > 1:
+        values = constant_value(slope, "slope")
+        along = (1,) * (len(shape) - values.ndim) + values.shape
+        if values.size == along[1] and along[1] in (1, shape[1]):
+            return relax.op.nn.prelu(data, constant(np.broadcast_to(values.reshape(-1), shape[1:2])), 1)
+    below = relax.op.less(data, _number(0, data))
+    return relax.op.where(below, relax.op.multiply(data, slope), data)
+
+
 def _div(node: Node) -> Expr:
     left, right = node.inputs
     if "float" in dtype_of(left):
@@ -120,6 +143,7 @@ CONVERTERS: Mapping[str, Converter] = {
     "IsNaN": _is_nan,
     "Mish": _in_float32(_mish),
     "Mod": _mod,
+    "PRelu": _prelu,
     "Pow": _pow,
     "Selu": _in_float32(_selu),
     "Shrink": _shrink,
