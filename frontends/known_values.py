@@ -11,6 +11,7 @@ from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from frontends.advice import RANDOM_OPERATORS
+from frontends.quantization import EVALUATORS
 from frontends.signature import static_shape
 from frontends.standard_domain import STANDARD_DOMAIN
 from frontends.subgraphs import bodies
@@ -22,6 +23,10 @@ _MOST_ELEMENTS = 1 << 16
 
 def evaluate(node: onnx.NodeProto, opset: int, values: Mapping[str, Array]) -> list[Array | None]:
     """The outputs of a node, by ONNX's reference; None where one has no name. values: of its inputs."""
+    if node.domain == STANDARD_DOMAIN and node.op_type in EVALUATORS:
+        result = EVALUATORS[node.op_type](node, [values[name] if name else None for name in node.input])
+        if result is not None:
+            return [result]
     graph = onnx.helper.make_graph(
         [node],
         node.name,

@@ -20,6 +20,8 @@ from frontends.model_file import read_model, standard_opset
 from frontends.names import name_nodes, names_by_value, restore_names
 from frontends.old_hardmax import flatten_hardmax
 from frontends.operators import require_known_operators
+from frontends.quantized_operators import write_out_quantized
+from frontends.quantized_weights import dequantize_weights
 from frontends.shapes import infer_shapes, pin_shapes
 from frontends.shift_lowering import lower_shift_operators
 from frontends.shift_operator import DEFAULT_OPERATORS, OperatorName
@@ -66,6 +68,7 @@ def load_model(path: str | PathLike[str], options: ImportOptions = DEFAULT_OPTIO
     names = names_by_value(model.graph)
     opset = standard_opset(model)
     model = _convert_old_opset(model, file)
+    model = write_out_quantized(model)
     spell_out_defaults(model)
     model = _write_out(infer_shapes(model, file), file)
     names = {**names_by_value(model.graph), **names}
@@ -75,6 +78,7 @@ def load_model(path: str | PathLike[str], options: ImportOptions = DEFAULT_OPTIO
     if opset < old_resize.FIRST_WITH_ATTRIBUTES:
         old_resize.state_rounding(model)
     attach_weights(model, weights)
+    dequantize_weights(model)
     restore_names(model.graph, names)
     return model
 

@@ -10,6 +10,7 @@ from tvm.relax.frontend.onnx import onnx_frontend
 from frontends.advice import advice_on
 from frontends.converters import CONVERTERS
 from frontends.errors import UnsupportedOperatorError
+from frontends.quantized_operators import is_quantized_operator
 from frontends.standard_domain import STANDARD_DOMAIN
 
 _CONTRIB_OPERATORS = frozenset(
@@ -21,6 +22,8 @@ _WITHOUT_TVM = frozenset({"Attention"})
 
 
 def has_converter(node: onnx.NodeProto) -> bool:
+    if is_quantized_operator(node):
+        return True
     if node.domain == STANDARD_DOMAIN:
         return node.op_type in CONVERTERS or (
             node.op_type in onnx_frontend._get_convert_map() and node.op_type not in _WITHOUT_TVM

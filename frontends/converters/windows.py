@@ -16,12 +16,16 @@ from frontends.converters.node import Attributes, Converter, Expr, Node, constan
 def _conv(node: Node) -> Expr:
     """Convolution, then its bias as an Add of a constant [1, O, 1, …]."""
     data, weight, bias = node.inputs[0], node.inputs[1], node.optional(2)
+    return add_bias(convolution(node, data, weight), bias, len(static_shape(weight)) - 2)
+
+
+def convolution(node: Node, data: Expr, weight: Expr) -> Expr:
+    """`data` convolved with `weight`, as the node's attributes say."""
     kernel = static_shape(weight)[2:]
     padded = _explicit_padding(static_shape(data)[2:], kernel, node.attributes)
     padded["kernel_shape"] = kernel
     convert = onnx_frontend.Conv.get_converter(11)
-    result = convert(node.builder, onnx_frontend.onnx_input([data, weight]), padded, None)
-    return add_bias(result, bias, len(kernel))
+    return convert(node.builder, onnx_frontend.onnx_input([data, weight]), padded, None)
 
 
 def add_bias(result: Expr, bias: Expr | None, axes: int) -> Expr:
