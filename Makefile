@@ -13,7 +13,7 @@ WORKERS ?= auto
 
 help:
 	@echo "make demo       compile a shift network, check it against onnxruntime, time it beside it"
-	@echo "make test       the tests"
+	@echo "make test       the tests; for another machine: SHIFTC_TEST_TARGET=sse2, avx2 or avx512"
 	@echo "make test-slow  the tests that take minutes"
 	@echo "make test-onnx  ONNX's node suite, held against its table"
 	@echo "make fuzz       random models against ONNX's reference evaluator, as long as FUZZ_FLAGS say"

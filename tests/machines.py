@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
+import pytest
 from tvm.target import Target
 
 from shiftc.cpu_features import missing_features
 from shiftc.target import describe_target, parse_target, required_features
+from tvm_passes.lower import Lowered, lower
 
 ENVIRONMENT = "SHIFTC_TEST_TARGET"
 
@@ -32,6 +37,20 @@ _ESSENTIAL = frozenset({"avx2", "fma", "avx512f", "avx512bw", "avx512dq", "avx51
 def executes(target: Target) -> bool:
     """Whether this machine executes code for the target."""
     return not missing_features(required_features(target))
+
+
+@contextmanager
+def plans() -> Iterator[list[Lowered]]:
+    """The programs that are lowered meanwhile: what a machine that does not execute them interprets."""
+    noted: list[Lowered] = []
+
+    def noting(*arguments: Any) -> Lowered:
+        noted.append(lower(*arguments))
+        return noted[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tvm_passes.pipeline.lower", noting)
+        yield noted
 
 
 def as_text(target: Target) -> str:
@@ -58,5 +77,7 @@ def _chosen() -> Target:
 
 TARGET = _chosen()
 """What end-to-end tests compile for."""
+ON_HOST = os.environ.get(ENVIRONMENT, "host") == "host"
+"""Whether that is this machine."""
 EXECUTED = executes(TARGET)
 """Whether they can also run it here."""

@@ -7,20 +7,26 @@ import tempfile
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import attrs
 import numpy as np
+import pytest
 import tvm
 from tvm import relax
 from tvm.ir import Expr, IRModule, Var
+from tvm.target import Target
 
 from shiftc.kernel_cache import KernelCache
 from shiftc.linker import linker_for
-from tests.machines import TARGET
+from tests.machines import AVX512, TARGET, executes, plans
 from tests.passes.in_numpy import NotInNumpyError, run_in_numpy
 from tvm_passes.apply_index_map import index_map_call, index_map_of
 from tvm_passes.compiled import Compiled
 from tvm_passes.fuse import fuse
 from tvm_passes.graph import Graph
 from tvm_passes.index_map import IndexMap, Shape, as_4d
+from tvm_passes.interpret import run_program
+from tvm_passes.lower import Lowered
+from tvm_passes.object_code import ObjectCode
 from tvm_passes.pipeline import PipelineOptions, compile_module
 from tvm_passes.recognize import recognize
 from tvm_passes.relax_values import dtype_of, shape_of
@@ -181,23 +187,47 @@ def run_with_tvm(mod: IRModule, inputs: Sequence[Array]) -> list[Array]:
     return run_module(mod, [tvm.runtime.tensor(array) for array in inputs])
 
 
-def compiled(mod: IRModule, **options: Any) -> Compiled:
-    """The program for this machine; a step for every stage unless `tiling` says otherwise."""
-    return compile_module(
-        mod, TARGET, PipelineOptions(object_store=KernelCache(), **{"tiling": NO_TILING, **options})
-    )
+@attrs.frozen
+class Program(Compiled):
+    """A compiled program with what it was compiled from; executed: whether this machine can run it."""
+
+    lowered: Lowered = attrs.field(kw_only=True, repr=False)
+    executed: bool = attrs.field(kw_only=True)
+
+
+def compiled(mod: IRModule, target: Target = TARGET, **options: Any) -> Program:
+    """The program for a machine; a step for every stage unless `tiling` says otherwise."""
+    every = PipelineOptions(object_store=KernelCache(), **{"tiling": NO_TILING, **options})
+    with plans() as lowered:
+        program = compile_module(mod, target, every)
+    fields = {field.name: getattr(program, field.name) for field in attrs.fields(Compiled)}
+    return Program(**fields, lowered=lowered[-1], executed=executes(target))
+
+
+def planned(mod: IRModule, target: Target, **options: Any) -> Program:
+    """The same, planned but not compiled: its library has no files."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tvm_passes.pipeline.compile_program", lambda *_: ObjectCode({}))
+        return attrs.evolve(compiled(mod, target, **options), executed=False)
 
 
 def entry_of(program: Compiled) -> Callable[..., None]:
-    """The program's function, linked and loaded."""
+    """The program's function, linked and loaded; where it cannot run, compiling it was the test."""
+    if isinstance(program, Program) and not program.executed:
+        pytest.skip("compiled, not executed: this machine lacks the target's instructions")
     with tempfile.TemporaryDirectory() as folder:
         file = f"{folder}/model.so"
         program.library.export_library(file, fcompile=linker_for(platform.machine()))
         return tvm.runtime.load_module(file)["main"]
 
 
-def execute(program: Compiled, *batches: Sequence[Array], outputs: Sequence[Array]) -> list[Array]:
-    """Run the program on each batch of inputs in turn, over one arena; the outputs of the last."""
+def execute(program: Program, *batches: Sequence[Array], outputs: Sequence[Array]) -> list[Array]:
+    """Run the program on each batch of inputs in turn, over one arena; the outputs of the last.
+
+    Where this machine cannot run it, it is interpreted.
+    """
+    if not program.executed:
+        return run_program(program.lowered, batches[-1])
     arena = tvm.runtime.tensor(np.zeros(program.arena_bytes, np.uint8))
     constants = tvm.runtime.tensor(program.constants)
     results = [tvm.runtime.tensor(np.full(o.shape, 7).astype(o.dtype)) for o in outputs]
@@ -208,9 +238,19 @@ def execute(program: Compiled, *batches: Sequence[Array], outputs: Sequence[Arra
     return [r.numpy() for r in results]
 
 
-def check_compiled(mod: IRModule, tolerance: float = 1e-4, **options: Any) -> Compiled:
+def check_compiled(
+    mod: IRModule, tolerance: float = 1e-4, target: Target = TARGET, **options: Any
+) -> Program:
     """Compile the module and compare with the reference; a run on other inputs before must not matter."""
-    program = compiled(mod, **options)
+    return _checked(mod, compiled(mod, target, **options), tolerance)
+
+
+def check_planned(mod: IRModule, tolerance: float = 1e-4, target: Target = AVX512, **options: Any) -> Program:
+    """The same of the program as it is planned for a machine, interpreted: every access is checked."""
+    return _checked(mod, planned(mod, target, **options), tolerance)
+
+
+def _checked(mod: IRModule, program: Program, tolerance: float) -> Program:
     first, second = tensors(mod, 1), tensors(mod, 2)
     expected = reference(mod, second)
     for got, want in zip(execute(program, first, second, outputs=expected), expected, strict=True):

@@ -14,7 +14,7 @@ from tvm.relax import op
 
 from tests.passes.modules import (
     channelwise,
-    check_compiled,
+    check_planned,
     compiled,
     const,
     conv,
@@ -112,7 +112,7 @@ def test_a_convolution_reads_the_input_in_place(name: str) -> None:
         y = emit(op.add(emit(convolved(x, 20, kernel, **attributes)), channelwise(*range(20))))
         return emit(op.nn.relu(y))
 
-    program = check_compiled(module([shape], body))
+    program = check_planned(module([shape], body))
     assert kinds(program) == ["indexed_conv", "layout"]
 
 
@@ -131,7 +131,7 @@ def test_an_operand_of_the_epilogue_is_cut_with_the_pixels() -> None:
     def body(emit, x, r):
         return emit(op.nn.silu(emit(op.add(emit(convolved(x, 20, (3, 3), strides=2, padding=1)), r))))
 
-    program = check_compiled(module([IMAGE, (1, 20, 19, 15)], body))
+    program = check_planned(module([IMAGE, (1, 20, 19, 15)], body))
     assert kinds(program) == ["layout", "indexed_conv", "layout"]
 
 
@@ -140,12 +140,12 @@ def test_two_convolutions_read_one_input() -> None:
         near = emit(convolved(x, 8, (3, 3), strides=2, padding=1))
         return emit(op.add(near, emit(convolved(x, 8, (7, 7), strides=2, padding=3))))
 
-    assert kinds(check_compiled(module([IMAGE], body))) == ["indexed_conv", "indexed_conv", "layout"]
+    assert kinds(check_planned(module([IMAGE], body))) == ["indexed_conv", "indexed_conv", "layout"]
 
 
 def test_beside_an_operator_without_a_template() -> None:
     mod = module([IMAGE], lambda emit, x: (emit(convolved(x, 8, (3, 3), padding=1)), emit(op.sin(x)), x))
-    assert kinds(check_compiled(mod)) == ["indexed_conv", "generic", "layout", "movement"]
+    assert kinds(check_planned(mod)) == ["indexed_conv", "generic", "layout", "movement"]
 
 
 def test_threads_share_interior_and_border() -> None:
@@ -153,7 +153,7 @@ def test_threads_share_interior_and_border() -> None:
         y = emit(op.nn.relu(emit(convolved(x, 64, (7, 7), strides=2, padding=3))))
         return emit(conv(y, values(64, 64, 3, 3), 1))
 
-    program = check_compiled(module([(2, 3, 64, 61)], body), threads=2, winograd=False)
+    program = check_planned(module([(2, 3, 64, 61)], body), threads=2, winograd=False)
     assert program.threads == 2
     assert kinds(program) == ["indexed_conv", "indexed_conv", "layout"]
 
@@ -199,6 +199,6 @@ def test_a_copy_says_why(name: str) -> None:
     steps = Planner(fold(fuse(mod), Report()), 8).run().steps
     assert isinstance(steps[0], PackStep)
     assert steps[0].reason == reason
-    program = check_compiled(mod)
+    program = check_planned(mod)
     assert program.steps[0].kind == "layout"
     assert program.steps[0].reason == reason

@@ -8,7 +8,7 @@ from tvm.relax import op
 
 from tests.passes.modules import (
     channelwise,
-    check_compiled,
+    check_planned,
     compiled,
     const,
     conv,
@@ -60,7 +60,7 @@ def test_a_stage_has_scale_offset_residual_and_activation(kind: str) -> None:
     mod = module([SHAPE], body)
     convolution, norm = stages(fuse(mod))
     assert (convolution.kind, norm.kind, len(norm.epilogue)) == ("convolution", kind, 4)
-    program = check_compiled(mod)
+    program = check_planned(mod)
     assert [s.kind for s in program.steps] == ["layout", "indexed_conv", kind, "layout"]
 
 
@@ -77,7 +77,7 @@ def test_a_concat_and_a_shuffle_in_front_cost_nothing(kind: str) -> None:
             for index_map, sources in ((joined, (y, z)), (SHUFFLE, (y,)), (part, (z,)))
         )
 
-    program = check_compiled(module([SHAPE], body))
+    program = check_planned(module([SHAPE], body))
     assert [s.kind for s in program.steps].count(kind) == 3
     assert not any(s.kind == "movement" for s in program.steps)
 
@@ -87,7 +87,7 @@ def test_groups(groups: int) -> None:
     """Groups straddle blocks, a shuffle scatters their channels."""
     mod = module([SHAPE], lambda emit, x: emit(group_norm(emit(through(SHUFFLE, x)), groups)))
     assert stages(fold(fuse(mod), Report()))[0].groups == groups
-    check_compiled(mod)
+    check_planned(mod)
 
 
 def test_matrices() -> None:
@@ -95,7 +95,7 @@ def test_matrices() -> None:
         y = emit(layer_norm(emit(op.matmul(x, const(weight(12, 37))))))
         return emit(softmax(emit(op.multiply(y, const(np.linspace(-3, 3, 37)[None])))))
 
-    program = check_compiled(module([(3, 12)], body))
+    program = check_planned(module([(3, 12)], body))
     assert [s.kind for s in program.steps] == ["layout", "indexed_conv", "layer_norm", "softmax", "layout"]
 
 

@@ -6,17 +6,16 @@ import numpy as np
 import pytest
 from tvm import relax
 
-import schedules
 from schedules.workload import PairedConv
-from tests.machines import TARGET
+from tests.machines import AVX512
 from tests.passes.modules import (
-    check_compiled,
-    compiled,
+    check_planned,
     conv,
     execute,
     joined,
     module,
     one_hot,
+    planned,
     random_weight,
     reference,
     tensors,
@@ -25,12 +24,6 @@ from tvm_passes.lowering.convolution_part import of_pixels
 from tvm_passes.pipeline import PipelineOptions, lower_module
 from tvm_passes.tasks import tasks_of
 
-LANES = schedules.machine_of(TARGET).lanes
-
-pytestmark = pytest.mark.skipif(
-    schedules.refusal(PairedConv(64, 4, 4, LANES, 49), TARGET) is not None,
-    reason="products are not paired on this processor",
-)
 RANDOM = np.random.default_rng(11)
 
 
@@ -60,17 +53,17 @@ def pointwise(inputs: int, outputs: int, height: int = 14, width: int = 14, batc
     ("inputs", "outputs", "batch"), [(64, 64, 1), (58, 116, 1), (96, 100, 2), (147, 64, 1), (320, 80, 1)]
 )
 def test_pointwise_convolutions(inputs: int, outputs: int, batch: int) -> None:
-    assert paired(check_compiled(pointwise(inputs, outputs, batch=batch), 5e-6))
+    assert paired(check_planned(pointwise(inputs, outputs, batch=batch), 5e-6))
 
 
 def test_planes_that_columns_do_not_fill() -> None:
-    assert paired(check_compiled(pointwise(64, 64, 7, 7), 5e-6))
-    assert paired(check_compiled(pointwise(64, 64, 5, 11), 5e-6))
+    assert paired(check_planned(pointwise(64, 64, 7, 7), 5e-6))
+    assert paired(check_planned(pointwise(64, 64, 5, 11), 5e-6))
 
 
 def test_it_can_be_switched_off() -> None:
-    assert not paired(check_compiled(pointwise(64, 64), 5e-6, pairing=False))
-    assert not paired(check_compiled(pointwise(64, 64), 5e-6, opt_level=0))
+    assert not paired(check_planned(pointwise(64, 64), 5e-6, pairing=False))
+    assert not paired(check_planned(pointwise(64, 64), 5e-6, opt_level=0))
 
 
 def test_shifted_channels() -> None:
@@ -82,7 +75,7 @@ def test_shifted_channels() -> None:
         moved = emit(conv(y, one_hot(taps), padding=1, groups=90))
         return emit(conv(moved, weight(96, 90, 1, 1)))
 
-    assert paired(check_compiled(module([(1, 8, 14, 14)], body), 5e-6))
+    assert paired(check_planned(module([(1, 8, 14, 14)], body), 5e-6))
 
 
 def test_strided_convolutions_of_larger_kernels() -> None:
@@ -90,7 +83,7 @@ def test_strided_convolutions_of_larger_kernels() -> None:
         y = emit(relax.op.nn.relu(emit(conv(x, weight(64, 8, 1, 1)))))
         return emit(relax.op.nn.conv2d(y, relax.const(weight(64, 64, 3, 3)), strides=2, padding=1))
 
-    assert paired(check_compiled(module([(1, 8, 15, 15)], body), 5e-6))
+    assert paired(check_planned(module([(1, 8, 15, 15)], body), 5e-6))
 
 
 def test_channels_from_several_tensors() -> None:
@@ -98,7 +91,7 @@ def test_channels_from_several_tensors() -> None:
         parts = [emit(relax.op.nn.relu(emit(conv(x, weight(c, 8, 1, 1))))) for c in (20, 44)]
         return emit(conv(emit(joined(*parts)), weight(64, 64, 1, 1)))
 
-    assert paired(check_compiled(module([(1, 8, 14, 14)], body), 5e-6))
+    assert paired(check_planned(module([(1, 8, 14, 14)], body), 5e-6))
 
 
 def from_image(shape: tuple[int, ...], kernel: int, stride: int, padding: int = 0):
@@ -118,8 +111,8 @@ def from_image(shape: tuple[int, ...], kernel: int, stride: int, padding: int = 
 def test_patches_of_an_image(shape: tuple[int, ...], kernel: int, stride: int) -> None:
     """Their rows are lines: of four, eight or sixteen pixels."""
     mod = from_image(shape, kernel, stride)
-    assert paired(check_compiled(mod, 5e-6))
-    assert paired(check_compiled(mod, 5e-6, threads=2))
+    assert paired(check_planned(mod, 5e-6))
+    assert paired(check_planned(mod, 5e-6, threads=2))
 
 
 @pytest.mark.parametrize(
@@ -128,7 +121,7 @@ def test_patches_of_an_image(shape: tuple[int, ...], kernel: int, stride: int) -
 )
 def test_beside_a_patch_nothing_is_read(shape: tuple[int, ...], kernel: int, padding: int) -> None:
     """Where rows of patches are not whole lines, what lies beside the last one is not the input's."""
-    assert not paired(check_compiled(from_image(shape, kernel, max(1, kernel // 2), padding), 5e-6))
+    assert not paired(check_planned(from_image(shape, kernel, max(1, kernel // 2), padding), 5e-6))
 
 
 @pytest.mark.parametrize(
@@ -139,7 +132,7 @@ def test_lines_lie_within_the_image(kernel: int, stride: int, padding: int) -> N
     mod = from_image((1, 3, 32, 32), kernel, stride, padding)
     tasks = [
         t
-        for t in tasks_of(lower_module(mod, TARGET, PipelineOptions()))
+        for t in tasks_of(lower_module(mod, AVX512, PipelineOptions()))
         if isinstance(t.workload, PairedConv)
     ]
     assert tasks
@@ -153,7 +146,7 @@ def test_lines_lie_within_the_image(kernel: int, stride: int, padding: int) -> N
 def test_images_in_other_units(scale: float) -> None:
     """Darker and brighter parts: columns of both kinds of sums."""
     mod = from_image((1, 3, 64, 64), 4, 4)
-    program = compiled(mod)
+    program = planned(mod, AVX512)
     assert paired(program)
     image = np.random.default_rng(3).random((1, 3, 64, 64), np.float32) * np.float32(scale)
     image[..., :20, :] = 0.0
@@ -165,7 +158,7 @@ def test_images_in_other_units(scale: float) -> None:
 
 
 def test_several_tasks_give_the_same() -> None:
-    assert paired(check_compiled(pointwise(128, 128, 28, 28), 5e-6, threads=2))
+    assert paired(check_planned(pointwise(128, 128, 28, 28), 5e-6, threads=2))
 
 
 @pytest.mark.parametrize(
@@ -192,7 +185,7 @@ def test_distances_of_pixels(starts: list[int], distances: tuple[int, ...]) -> N
 @pytest.mark.parametrize("magnitude", [1e-6, 1e-3, 0.1, 30.0, 1e4])
 def test_inputs_of_any_magnitude(magnitude: float) -> None:
     mod = pointwise(64, 96)
-    program = compiled(mod)
+    program = planned(mod, AVX512)
     assert paired(program)
     inputs = [tensor * np.float32(magnitude) for tensor in tensors(mod, 1)]
     expected = reference(mod, inputs)

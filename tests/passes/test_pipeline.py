@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tvm.relax import op
 
-from tests.passes.modules import check_compiled, compiled, const, conv, module, one_hot, values
+from tests.passes.modules import check_planned, compiled, const, conv, module, one_hot, values
 from tvm_passes import pipeline
 from tvm_passes.pipeline import OPTIONAL_PASSES, PASSES, REQUIRED_PASSES, PassError
 
@@ -26,7 +26,7 @@ NETWORK = module([SHAPE], _network)
 
 
 def test_the_shift_is_gone() -> None:
-    program = check_compiled(NETWORK)
+    program = check_planned(NETWORK)
     assert [step.kind for step in program.steps] == ["layout", "indexed_conv", "indexed_conv", "layout"]
     (record,) = program.index_maps
     assert record.folded
@@ -37,14 +37,14 @@ def test_the_shift_is_gone() -> None:
 
 @pytest.mark.parametrize("name", OPTIONAL_PASSES)
 def test_any_optional_pass_can_be_left_out(name: str) -> None:
-    program = check_compiled(NETWORK, disabled_passes=(name,))
+    program = check_planned(NETWORK, disabled_passes=(name,))
     assert name not in program.pass_times
     if name not in ("absorb-strides", "prune", "compose", "separate"):  # one map, of stride 1, stands alone
         assert len(program.steps) > 4
 
 
 def test_level_zero_is_without_optional_passes() -> None:
-    program = check_compiled(NETWORK, opt_level=0)
+    program = check_planned(NETWORK, opt_level=0)
     assert set(program.pass_times) == {*REQUIRED_PASSES, "build", "traffic"}
     assert program.index_maps == ()
 
@@ -63,7 +63,7 @@ def test_an_unknown_pass_is_named() -> None:
 
 @pytest.mark.usefixtures("verified_in_numpy")
 def test_verification_accepts_what_is_right() -> None:
-    check_compiled(NETWORK, verify_passes=True)
+    check_planned(NETWORK, verify_passes=True)
 
 
 @pytest.mark.usefixtures("verified_in_numpy")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tvm.relax import op
 
-from tests.passes.modules import Array, check_compiled, conv, module, moved, through, values
+from tests.passes.modules import Array, check_planned, conv, module, moved, through, values
 from tvm_passes.fold import fold
 from tvm_passes.fuse import fuse
 from tvm_passes.geometry import Extent, Geometry, Halo
@@ -76,7 +76,7 @@ def test_a_halo_is_cleared_only_where_something_else_lay() -> None:
 @pytest.mark.parametrize("threads", [1, 2])
 def test_halos_are_zero_whatever_lay_there(threads: int) -> None:
     """Run twice, on other numbers: what the first run leaves must not be read."""
-    check_compiled(module([(1, 8, 13, 11)], _pyramid), threads=threads)
+    check_planned(module([(1, 8, 13, 11)], _pyramid), threads=threads)
 
 
 def test_shifts_of_every_border_over_shared_memory() -> None:
@@ -89,7 +89,7 @@ def test_shifts_of_every_border_over_shared_memory() -> None:
             x = emit(conv(emit(through(moved(offsets, shape, border), x)), weights(8, 8)))
         return x
 
-    check_compiled(module([shape], body))
+    check_planned(module([shape], body))
 
 
 def test_an_unread_halo_is_not_cleared() -> None:
@@ -132,7 +132,7 @@ def test_a_sum_is_written_over_an_operand_that_nobody_reads_later() -> None:
 @pytest.mark.usefixtures("threads_pay")
 @pytest.mark.parametrize("threads", [1, 2])
 def test_sums_over_their_operands_are_right(threads: int) -> None:
-    check_compiled(module([(1, 8, 13, 11)], _residuals), threads=threads)
+    check_planned(module([(1, 8, 13, 11)], _residuals), threads=threads)
 
 
 def test_an_operand_that_is_read_in_another_way_is_kept() -> None:

@@ -9,7 +9,7 @@ from tests.passes.modules import (
     assert_computes_the_same,
     assert_same,
     channelwise,
-    check_compiled,
+    check_planned,
     const,
     conv,
     gathered,
@@ -189,7 +189,7 @@ def test_a_strided_unit_of_shiftnet_has_a_quarter_of_the_multiply_adds_and_no_co
         y = emit(op.nn.relu(emit(conv(x, expand))))
         return emit(op.nn.relu(emit(conv(emit(through(shift, y)), reduce, strides=2))))
 
-    compiled = check_compiled(module([shape], body), verify_passes=True)
+    compiled = check_planned(module([shape], body), verify_passes=True)
     stages = [step for step in compiled.steps if step.kind == "indexed_conv"]
     assert [step.macs for step in stages] == [36 * 16 * 8 * 8 // 4, 16 * 36 * 4 * 4]
     assert compiled.pruned_macs == 36 * 16 * 8 * 8 * 3 // 4

@@ -20,9 +20,9 @@ from schedules.launch import LINE
 from schedules.parallelism import share
 from schedules.sharing import ledgers_of
 from schedules.workload import IndexedConv, Softmax, WinogradInput, Workload
-from tests.schedules.harness import host_targets
+from tests.schedules.harness import executed_targets
 
-TARGET = host_targets()[0]
+TARGET = executed_targets()[0]
 LANES = schedules.machine_of(TARGET).lanes
 
 

@@ -37,9 +37,9 @@ from schedules.workload import (
 )
 from shiftc.runtime.threads import use_threads
 from tests.schedules import reference
-from tests.schedules.harness import host_targets, indexed_conv_decisions, run
+from tests.schedules.harness import executed_targets, indexed_conv_decisions, run
 
-TARGET = host_targets()[0]
+TARGET = executed_targets()[0]
 LANES = schedules.machine_of(TARGET).lanes
 EPILOGUE = (EpilogueOp("add_vector"), EpilogueOp("add", access="block"), EpilogueOp("relu"))
 TAPS = (0, 5, 10, 40, 45, 50, 80, 85, 90)

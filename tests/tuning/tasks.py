@@ -19,9 +19,9 @@ from schedules.workload import (
     WinogradOutput,
     Workload,
 )
-from tests.schedules.harness import host_targets
+from tests.schedules.harness import executed_targets
 
-TARGET: tvm.target.Target = host_targets()[0]
+TARGET: tvm.target.Target = executed_targets()[0]
 LANES = schedules.machine_of(TARGET).lanes
 BIAS_RELU = (EpilogueOp("add_vector"), EpilogueOp("relu"))
 POINTWISE = IndexedConv(12, 3, LANES, 50, epilogue=BIAS_RELU)
