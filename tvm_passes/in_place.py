@@ -21,6 +21,8 @@ from .stage import Stage
 MOST_CHANNELS = 8
 """Planes of images often are whole pages apart, so that their elements share a set of the first cache, which
 has at least so many ways."""
+MOST_CLASSES = 64
+"""Of pixels whose windows have the same taps inside: each has a kernel to compile and to call."""
 FEWEST_BYTES = 8192
 """Less is copied in the time that it takes to call kernels for the border."""
 
@@ -53,4 +55,6 @@ def _why_not_by(stage: Stage, var: Var) -> str | None:
     if 4 * n * channels * rows * columns < FEWEST_BYTES:
         return f"it has less than {FEWEST_BYTES} bytes"
     classes = classes_of_pixels(stage.window, (n, *stage.shape[2:]), (rows, columns))
+    if len(classes) > MOST_CLASSES:
+        return f"a window of {stage.window.kernel[0]} x {stage.window.kernel[1]} has too many borders"
     return None if all(len(pixels.taps) for pixels in classes) else "some windows lie in the padding"

@@ -21,6 +21,9 @@ from .sweeps import ITEM, Access, Span, Sweeps
 
 Region = tuple[str, int]
 
+Cut = tuple[slice, slice]
+"""Some blocks and some pixels."""
+
 ARENA, CONSTANTS = ("arena", 0), ("constants", 0)
 
 
@@ -67,19 +70,20 @@ class Lines:
         """All that an invocation touches."""
         return self._portion(sweeps, slice(0, sweeps.blocks), slice(0, sweeps.pixels))
 
-    def portions(self, sweeps: Sweeps, whole: Portion, limit: int) -> Iterator[Portion]:
-        """The same in order, in portions of about so many lines."""
-        count = -(-(len(whole.read) + len(whole.written)) // limit)
-        if count <= 1:
-            yield whole
-            return
+    def portion(self, sweeps: Sweeps, cut: Cut) -> Portion:
+        """What these blocks and pixels touch."""
+        return self._portion(sweeps, *cut)
+
+    def cuts(self, sweeps: Sweeps, whole: Portion, limit: int) -> Iterator[Cut]:
+        """The blocks and pixels of an invocation in order, in portions of about so many lines."""
+        count = max(1, -(-(len(whole.read) + len(whole.written)) // limit))
         chunks = _cut(slice(0, sweeps.pixels), -(-sweeps.pixels // sweeps.chunk), sweeps.step)
         runs = _cut(slice(0, sweeps.blocks), -(-count // len(chunks)), sweeps.run)
         for chunk, run in product(chunks, runs):
             parts = _cut(chunk, -(-count // (len(chunks) * len(runs))), sweeps.step)
             for pixels in parts:
                 for blocks in _cut(run, -(-count // (len(chunks) * len(runs) * len(parts)))):
-                    yield self._portion(sweeps, blocks, pixels)
+                    yield blocks, pixels
 
     def _portion(self, sweeps: Sweeps, blocks: slice, pixels: slice) -> Portion:
         read = [self._spanned(span, sweeps, blocks, pixels) for span in sweeps.spans]

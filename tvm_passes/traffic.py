@@ -15,8 +15,9 @@ the first leaves in the cache what a run that follows another finds there.
 The model leaves out: how lines are mapped to sets (the cache is fully associative), that hits in the first
 cache do not refresh a line in the second, and prefetching, which moves the same bytes earlier. Stores fetch
 nothing: lines of intermediates are written whole. A kernel is walked in portions of a sixteenth of the
-cache, in its own order of blocks and pixels; within a portion order does not count. Threads that share a
-program have more caches than one; the count is that of one core that runs all of it.
+cache, in its own order of blocks and pixels; within a portion order does not count. Of a kernel of very many
+portions the first and the last are walked, and those between count as the last of the first do. Threads that
+share a program have more caches than one; the count is that of one core that runs all of it.
 
 Place: after `lower`.
 """
@@ -25,6 +26,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import attrs
+
 from schedules.machine import MachineParameters
 
 from .accesses import sweeps_of
@@ -32,11 +35,13 @@ from .compiled import Traffic
 from .line_cache import LineCache
 from .lower import Lowered
 from .lowering.context import KernelCall
-from .portions import Lines
+from .portions import Lines, Portion
 from .sweeps import Sweeps
 
 _PORTIONS = 16
 """Of what the cache holds, a portion takes about one."""
+_WALKED = 128
+"""Portions at the beginning of a kernel, and at its end, that are walked; more than the cache holds."""
 _WARM = 8
 """Times the cache that the run before touches at its end: nothing before that is still there."""
 
@@ -64,13 +69,35 @@ def _invoked(sweeps: Sweeps, lines: Lines, cache: LineCache) -> Iterator[Traffic
     """What an invocation touches, and what its portions move."""
     whole = lines.whole(sweeps)
     yield Traffic(lines.of_arena(whole.read), lines.of_arena(whole.written))
-    for portion in lines.portions(sweeps, whole, cache.capacity // _PORTIONS):
-        missed, back = cache.use(portion.read, portion.written)
-        yield Traffic(
-            reread=lines.of_arena(missed),
-            written_back=lines.of_arena(back),
-            constants=lines.of_constants(missed),
-        )
+    cuts = list(lines.cuts(sweeps, whole, cache.capacity // _PORTIONS))
+    if len(cuts) == 1:
+        yield _used(whole, lines, cache)
+        return
+    skipped = max(0, len(cuts) - 2 * _WALKED)
+    steady: list[Traffic] = []
+    for number, cut in enumerate(cuts):
+        if not _WALKED <= number < _WALKED + skipped:
+            used = _used(lines.portion(sweeps, cut), lines, cache)
+            if number < _WALKED:
+                steady = [*steady[-_PORTIONS + 1 :], used]
+            yield used
+    if skipped:
+        yield _times(Traffic.total(steady), skipped / len(steady), lines.size)
+
+
+def _used(portion: Portion, lines: Lines, cache: LineCache) -> Traffic:
+    """What a portion moves."""
+    missed, back = cache.use(portion.read, portion.written)
+    return Traffic(
+        reread=lines.of_arena(missed),
+        written_back=lines.of_arena(back),
+        constants=lines.of_constants(missed),
+    )
+
+
+def _times(traffic: Traffic, factor: float, line: int) -> Traffic:
+    """So many times as much, in whole lines."""
+    return Traffic(*(round(count * factor / line) * line for count in attrs.astuple(traffic)))
 
 
 def _last(calls: Sequence[KernelCall], enough: int) -> Sequence[KernelCall]:

@@ -274,3 +274,25 @@ def in_arena(numbers: list[np.ndarray], size: int) -> np.ndarray:
     """Which lines of the arena are among those numbered."""
     chosen = np.concatenate(numbers)
     return np.isin(np.arange(size // LINE), chosen)
+
+
+def test_what_lies_between_the_walked_portions_counts_as_they_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planes of sixteen times the cache: walked whole, and at their beginnings and ends."""
+
+    def body(emit: Emit, x: Var) -> Expr:
+        x = emit(op.nn.relu(conv(x, random_weight(RANDOM, 16, 16, 1, 1))))
+        return emit(conv(x, random_weight(RANDOM, 16, 16, 3, 3), padding=1))
+
+    lowered = lower_module(module([(1, 16, 64, 64)], body), ZEN3, PipelineOptions(winograd=False))
+    machine = attrs.evolve(machine_of(ZEN3), l2_bytes=16 << 10)
+    monkeypatch.setattr("tvm_passes.traffic._WALKED", 10_000)
+    whole = traffic_of(lowered, machine)
+    monkeypatch.setattr("tvm_passes.traffic._WALKED", 80)
+    parts = traffic_of(lowered, machine)
+    assert parts != whole
+    for part, all_of_it in zip(parts, whole, strict=True):
+        assert (part.read, part.written) == (all_of_it.read, all_of_it.written)
+        for name in ("reread", "written_back", "constants"):
+            walked, expected = getattr(part, name), getattr(all_of_it, name)
+            assert walked % machine.cache_line == 0
+            assert abs(walked - expected) <= 0.05 * (all_of_it.read + all_of_it.written), name
