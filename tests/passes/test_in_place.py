@@ -189,6 +189,11 @@ REFUSALS = {
         lambda emit, x: emit(convolved(x, 8, (3, 3), padding=3)),
         "some windows lie in the padding",
     ),
+    "many borders": (
+        IMAGE,
+        lambda emit, x: emit(convolved(x, 8, (17, 17), padding=8)),
+        "a window of 17 x 17 has too many borders",
+    ),
 }
 
 
