@@ -105,8 +105,6 @@ def _reduce(node: Node) -> Expr:
     dtype, shape = dtype_of(data), static_shape(data)
     axes = _axes(node, len(shape))
     keepdims = bool(node.attribute("keepdims"))
-    if axes is None:
-        return data
     if any(shape[axis] == 0 for axis in axes):
         left = [
             1 if axis in axes else size for axis, size in enumerate(shape) if keepdims or axis not in axes
@@ -124,14 +122,14 @@ def _reduce(node: Node) -> Expr:
     return result if inner == dtype else relax.op.astype(result, dtype)
 
 
-def _axes(node: Node, rank: int) -> list[int] | None:
-    """The axes to reduce, counted from the front: an attribute once, an input later; None: none at all."""
+def _axes(node: Node, rank: int) -> list[int]:
+    """The axes to reduce, counted from the front: an attribute once, an input later."""
     stated = node.attribute("axes")
     given = node.optional(1)
     if given is not None:
         stated = constant_value(given, "list of axes").reshape(-1).tolist()
     if not stated:
-        return None if node.attribute("noop_with_empty_axes", 0) else list(range(rank))
+        return [] if node.attribute("noop_with_empty_axes", 0) else list(range(rank))
     return sorted({axis_of(int(axis), node.inputs[0]) for axis in stated})
 
 
