@@ -10,6 +10,7 @@ import pytest
 from benchmarks.threads import compiled, main, measure, table
 
 
+@pytest.mark.usefixtures("threads_pay")
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one core")
 def test_a_network(tmp_path: Path) -> None:
     free = os.sched_getaffinity(0)
