@@ -18,7 +18,7 @@ from schedules.parallelism import WAKING_CYCLES
 from shiftc.runtime.threads import use_threads
 from tests.machines import AVX512
 from tests.passes.chaining import chained, chains_in, check_chained
-from tests.passes.modules import Emit, compiled, conv, entry_of, joined, module, values
+from tests.passes.modules import Emit, conv, entry_of, joined, module, planned, values
 from tests.passes.test_chains import (
     Body,
     basic_block,
@@ -424,7 +424,7 @@ def test_bands_save_hand_overs_and_cost_the_rows_of_the_halo() -> None:
 
 @pytest.mark.usefixtures("threads_pay")
 def test_threads_take_bands_where_they_pay() -> None:
-    program = compiled(deep(kernel=1), threads=2, tiling=Tiling())
+    program = planned(deep(kernel=1), AVX512, threads=2, tiling=Tiling())
     assert any(name.endswith("_in_2_bands") for name in chains_in(program))
 
 
@@ -432,6 +432,6 @@ def test_threads_take_bands_where_they_pay() -> None:
 def test_several_threads_give_no_time_for_memory() -> None:
     """One does, up to a hundredth."""
     mod = module([(1, 16, 48, 24)], narrow_wide_narrow)
-    one, two = (compiled(mod, threads=threads, tiling=Tiling()) for threads in (1, 2))
+    one, two = (planned(mod, AVX512, threads=threads, tiling=Tiling()) for threads in (1, 2))
     assert chains_in(one) and not chains_in(two)
     assert one.arena_bytes < two.arena_bytes

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from tvm.ir import Expr, IRModule, Var
 from tvm.relax import op
 
+from tests.machines import AVX512
 from tests.passes.chaining import chained, chains_in, check_chained
 from tests.passes.modules import (
     Array,
     Emit,
-    check_compiled,
+    check_planned,
     compiled,
     const,
     conv,
@@ -24,6 +25,7 @@ from tests.passes.modules import (
     joined,
     module,
     moved,
+    planned,
     random_weight,
     through,
 )
@@ -252,8 +254,8 @@ WIDE = (1, 16, 24, 12)
 
 def test_chains_shrink_the_arena() -> None:
     mod = module([WIDE], narrow_wide_narrow)
-    apart = compiled(mod)
-    program = check_compiled(mod, tiling=Tiling(stages=8))
+    apart = planned(mod, AVX512)
+    program = check_planned(mod, tiling=Tiling(stages=8))
     assert chains_in(program)
     assert program.arena_bytes < 0.5 * apart.arena_bytes
     assert program.arena_lower_bound_bytes <= program.arena_bytes
@@ -262,19 +264,19 @@ def test_chains_shrink_the_arena() -> None:
 
 def test_chains_are_no_longer_and_of_no_more_tiles_than_asked_for() -> None:
     mod = module([WIDE], narrow_wide_narrow)
-    assert chains_in(compiled(mod, tiling=Tiling(stages=2, tiles=6)))[0] == "2x6"
-    assert chains_in(compiled(mod, tiling=Tiling(stages=3, tiles=4))) == ["3x4"]
+    assert chains_in(planned(mod, AVX512, tiling=Tiling(stages=2, tiles=6)))[0] == "2x6"
+    assert chains_in(planned(mod, AVX512, tiling=Tiling(stages=3, tiles=4))) == ["3x4"]
     for tiling in (NO_TILING, Tiling(tiles=1), Tiling(stages=3, tiles=1)):
-        assert chains_in(compiled(mod, tiling=tiling)) == []
-    assert chains_in(compiled(mod, tiling=Tiling(stages=8), opt_level=2)) == []
+        assert chains_in(planned(mod, AVX512, tiling=tiling)) == []
+    assert chains_in(planned(mod, AVX512, tiling=Tiling(stages=8), opt_level=2)) == []
 
 
 def test_memory_decides_where_it_is_limited() -> None:
     mod = module([WIDE], narrow_wide_narrow)
-    apart, smallest = compiled(mod), compiled(mod, tiling=Tiling(stages=8))
+    apart, smallest = planned(mod, AVX512), planned(mod, AVX512, tiling=Tiling(stages=8))
     between = (apart.arena_bytes + smallest.arena_bytes) // 2
     for limit in (apart.arena_bytes, between, smallest.arena_bytes):
-        program = compiled(mod, tiling=Tiling(max_memory=limit))
+        program = planned(mod, AVX512, tiling=Tiling(max_memory=limit))
         assert program.arena_bytes <= limit
     assert chains_in(program)
 
@@ -284,11 +286,11 @@ def test_what_does_not_fit_is_refused(tiling: Tiling) -> None:
     """The smallest that is named is one that can be asked for."""
     mod = module([WIDE], narrow_wide_narrow)
     with pytest.raises(MemoryLimitError) as refused:
-        compiled(mod, tiling=attrs.evolve(tiling, max_memory=1000))
+        planned(mod, AVX512, tiling=attrs.evolve(tiling, max_memory=1000))
     words = str(refused.value).split()
     assert words[-3:] == ["1000", "are", "allowed"]
     smallest = int(words[words.index("takes") + 1])
-    assert compiled(mod, tiling=attrs.evolve(tiling, max_memory=smallest)).arena_bytes <= smallest
+    assert planned(mod, AVX512, tiling=attrs.evolve(tiling, max_memory=smallest)).arena_bytes <= smallest
 
 
 # --- many ----------------------------------------------------------------------------------------------
