@@ -20,6 +20,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+import numpy as np
 import tvm
 import tvm_ffi
 from tvm import tirx
@@ -51,6 +52,8 @@ _LIBRARY_FUNCTIONS = {
 }
 """By their names in C's library; the code generator lowers some for scalars or for float32 only."""
 _SHORT_FLOATS = ("float16", "bfloat16")
+_FINITE = {name: float(np.finfo(name).max) for name in ("float16", "float32", "float64")}
+"""The largest number of a type."""
 
 
 def schedule_generic(func: tirx.PrimFunc, machine: MachineParameters, threads: int) -> tirx.PrimFunc:
@@ -67,7 +70,40 @@ def schedule_generic(func: tirx.PrimFunc, machine: MachineParameters, threads: i
     tasks = threads if len(blocks) == 1 else 1
     for block in blocks:
         _schedule_block(schedule, block, machine, tasks)
-    return for_tasks(with_raw_pointers(schedule.mod["main"]), tasks)
+    return for_tasks(with_raw_pointers(_from_infinity(schedule.mod["main"])), tasks)
+
+
+def _from_infinity(func: tirx.PrimFunc) -> tirx.PrimFunc:
+    """Maxima and minima begin at infinity: TVM begins at the last finite number."""
+
+    def unbounded(store: Any) -> Any:
+        value = store.value
+        if not isinstance(value, tirx.FloatImm) or str(value.ty) not in _FINITE:
+            return store
+        if abs(value.value) != _FINITE[str(value.ty)]:
+            return store
+        limit = tirx.FloatImm(value.ty, math.copysign(math.inf, value.value))
+        return tirx.BufferStore(store.buffer, limit, store.indices)
+
+    def begins(block: SBlock) -> Any:
+        init, body = block.init, block.body
+        if init is not None:
+            init = tvm_ffi.structural_map(init, (tirx.BufferStore, unbounded), order="post")
+        elif block.name_hint.endswith("_init"):
+            body = tvm_ffi.structural_map(body, (tirx.BufferStore, unbounded), order="post")
+        return SBlock(
+            block.iter_vars,
+            block.reads,
+            block.writes,
+            block.name_hint,
+            body,
+            init,
+            block.alloc_buffers,
+            block.match_buffers,
+            block.annotations,
+        )
+
+    return func.with_body(tvm_ffi.structural_map(func.body, (SBlock, begins), order="post"))
 
 
 def _blocks(schedule: Schedule) -> list[Any]:

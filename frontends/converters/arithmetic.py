@@ -22,7 +22,7 @@ def _clip(node: Node) -> Expr:
             unbounded if bound is None else float(constant_value(bound, "bound").reshape(()))
             for bound, unbounded in ((low, -np.inf), (high, np.inf))
         ]
-        return relax.op.clip(data, *limits)
+        return relax.op.clip(data, min(limits), limits[1])  # where they cross, the upper bound counts
     result = data if low is None else relax.op.maximum(data, low)
     return result if high is None else relax.op.minimum(result, high)
 

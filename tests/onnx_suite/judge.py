@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
+import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
@@ -81,12 +82,13 @@ def _difference(
 ) -> str | None:
     if actual.dtype != expected.dtype or actual.shape != expected.shape:
         return f"{actual.dtype}{list(actual.shape)} is not {expected.dtype}{list(expected.shape)}"
+    precision = expected.dtype.name
     if not np.issubdtype(expected.dtype, np.number) and expected.dtype != bool:
         actual, expected = actual.astype(np.float32), expected.astype(np.float32)
-    if expected.size and expected.dtype in (np.float32, np.float64):
+    if expected.size and "float" in precision:
         # Nobody is asked for more than the last bit of the largest element.
         largest = np.abs(expected[np.isfinite(expected)]).max(initial=0)
-        atol = max(atol, float(np.finfo(expected.dtype).eps * largest))
+        atol = max(atol, float(ml_dtypes.finfo(precision).eps * largest))
     close = np.isclose(actual, expected, rtol=rtol, atol=atol, equal_nan=True)
     if close.all():
         return None

@@ -92,3 +92,19 @@ def test_parameters_are_raw_pointers_in_order() -> None:
     scheduled = schedule_generic(func, schedules.machine_of(target), 1)
     assert [param.name for param in scheduled.params] == [param.name for param in func.params]
     assert all(isinstance(param.ty, tvm.ir.PointerType) for param in scheduled.params)
+
+
+@pytest.mark.parametrize(("operator", "infinity"), [(relax.op.max, -np.inf), (relax.op.min, np.inf)])
+@pytest.mark.parametrize("shape", [(4, 16), (3, 5)])
+def test_extremes_of_infinities_alone_are_infinite(
+    operator: Operator, infinity: float, shape: tuple[int, int]
+) -> None:
+    """TVM begins them at the largest finite number."""
+    target = host_targets()[0]
+    scheduled = schedule_generic(
+        legalized(lambda x: operator(x, axis=1), [shape]), schedules.machine_of(target), 1
+    )
+    arrays = [np.full(shape, infinity, np.float32), np.zeros(shape[0], np.float32)]
+    call, outputs, _ = compile_call(scheduled, arrays, target)
+    call()
+    np.testing.assert_array_equal(outputs[-1].numpy().ravel(), np.full(shape[0], infinity, np.float32))
