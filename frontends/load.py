@@ -104,6 +104,7 @@ def _convert_old_opset(model: onnx.ModelProto, file: str) -> onnx.ModelProto:
     if opset >= OLDEST_OPSET:
         return model
     flatten_hardmax(model.graph)
+    given = model.graph.input
     try:
         if opset < old_resize.FIRST_WITH_ATTRIBUTES:
             model = version_converter.convert_version(model, old_resize.FIRST_WITH_ATTRIBUTES - 1)
@@ -113,7 +114,7 @@ def _convert_old_opset(model: onnx.ModelProto, file: str) -> onnx.ModelProto:
         raise OpsetConversionError(
             f"cannot be converted from opset {opset} to {OLDEST_OPSET}: {error}", file=file
         ) from error
-    for old, new in zip(model.graph.input, converted.graph.input, strict=True):
+    for old, new in zip(given, converted.graph.input, strict=True):
         if old.type != new.type:  # so it treats the inputs of Scan, which had a batch once
             raise OpsetConversionError(
                 f"conversion from opset {opset} to {OLDEST_OPSET} changes the input '{old.name}'", file=file

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from tvm import te, tirx
+from tvm.script.ir_builder import tirx as T
 
-from frontends.kernels.shapes import extents
+from frontends.kernels.shapes import extents, linear, local, sequential, unravel
 
 Expr = Any
 Tensor = Any
@@ -120,27 +122,36 @@ def quotient(data: Tensor, divisor: Tensor) -> Tensor:
 def integer_power(base: Tensor, exponent: Tensor) -> Tensor:
     """Powers of integers, wrapped around; negative exponents leave 0, but for 1 and -1."""
     dtype, other = str(base.dtype), str(exponent.dtype)
-    bits = int(np.dtype(other).itemsize * 8)
+    shape = tuple(np.broadcast_shapes(extents(base), extents(exponent)))
     one, zero = tirx.const(1, dtype), tirx.const(0, dtype)
 
-    def squared(bit: int, result: Expr, square: Expr, power: Expr) -> Expr:
-        """`result` times the power of `square` that the bits of the exponent from `bit` on say."""
-        if bit == bits - other.startswith("int"):
-            return result
-        lowest = tirx.shift_right(power, tirx.const(bit, other)) & tirx.const(1, other)
-        taken = lowest != tirx.const(0, other)
-        product, next_square = tirx.Var("p", result.ty), tirx.Var("s", square.ty)
-        rest = tirx.Let(next_square, square * square, squared(bit + 1, product, next_square, power))
-        return tirx.Let(product, tirx.Select(taken, result * square, result), rest)
+    def place(number: Expr, own: tuple[int, ...]) -> Expr:
+        """The number, in a tensor of shape `own`, of what is read for an element of the result."""
+        at = unravel(number, shape)[len(shape) - len(own) :]
+        return linear([0 if size == 1 else i for i, size in zip(at, own, strict=True)], own)
 
-    def of(x: Expr, power: Expr) -> Expr:
-        result = squared(0, one, x, power)
+    def emit(bases: Any, exponents: Any, result: Any) -> None:
+        product, square, rest = local((1,), dtype), local((1,), dtype), local((1,), other)
+        with T.serial(0, math.prod(shape)) as number:
+            product[0], square[0] = one, bases[place(number, extents(base))]
+            rest[0] = exponents[place(number, extents(exponent))]
+            with T.serial(0, np.dtype(other).itemsize * 8):
+                taken = (rest[0] & tirx.const(1, other)) != tirx.const(0, other)
+                product[0] = tirx.Select(taken, product[0] * square[0], product[0])
+                square[0] = square[0] * square[0]
+                rest[0] = tirx.shift_right(rest[0], tirx.const(1, other))
+            result[number] = _or_inverse(
+                product[0],
+                bases[place(number, extents(base))],
+                exponents[place(number, extents(exponent))],
+            )
+
+    def _or_inverse(power: Expr, x: Expr, exponent: Expr) -> Expr:
         if other.startswith("uint"):
-            return result
-        odd = (power & tirx.const(1, other)) != tirx.const(0, other)
+            return power
+        odd = (exponent & tirx.const(1, other)) != tirx.const(0, other)
         is_minus_one = tirx.const(0, "bool") if dtype.startswith("uint") else x == tirx.const(-1, dtype)
-        unit = tirx.Select(x == one, one, zero)
-        unit = tirx.Select(is_minus_one, tirx.Select(odd, x, one), unit)
-        return tirx.Select(power < tirx.const(0, other), unit, result)
+        unit = tirx.Select(is_minus_one, tirx.Select(odd, x, one), tirx.Select(x == one, one, zero))
+        return tirx.Select(exponent < tirx.const(0, other), unit, power)
 
-    return _elementwise("integer_power", of, base, exponent)
+    return sequential("integer_power", [base, exponent], [(shape, dtype)], emit)
