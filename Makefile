@@ -9,7 +9,7 @@ BENCH_FLAGS ?=
 FUZZ_FLAGS ?=
 WORKERS ?= auto
 
-.PHONY: help demo test test-slow test-onnx bench bench-avx2 lint format clean
+.PHONY: help demo test test-slow test-onnx fuzz bench bench-avx2 lint format clean
 
 help:
 	@echo "make demo       compile a shift network, check it against onnxruntime, time it beside it"

@@ -236,9 +236,9 @@ class Elementwise:
     lanes: int
     pixels: int
     access: Access = "block"
-    square: int = 1
     epilogue: Epilogue = ()
     dtype: str = "float32"
+    square: int = 1
 
 
 @attrs.frozen

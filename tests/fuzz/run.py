@@ -44,8 +44,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     blocks = Blocks(options.compile, options.failures)
     outcome, started, told, first = Outcome(), time.monotonic(), 0.0, seed
     ends = started + 60 * options.minutes
-    while blocks.running or time.monotonic() < ends:
-        while len(blocks.running) < options.workers and time.monotonic() < ends:
+
+    def more() -> bool:
+        return time.monotonic() < ends and (options.blocks is None or seed < first + options.blocks)
+
+    while blocks.running or more():
+        while len(blocks.running) < options.workers and more():
             blocks.start(seed)
             seed += 1
         for tried in blocks.finished():
@@ -68,6 +72,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make fuzz", description="Random models against ONNX's reference.")
     parser.add_argument("--seed", type=int, help="of the first block; default: a random one")
     parser.add_argument("--minutes", type=float, default=2.0, help="until when blocks begin")
+    parser.add_argument("--blocks", type=int, help="at most so many; default: any number")
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)), help="blocks at a time")
     parser.add_argument("--compile", type=int, default=10, help="one program of so many is compiled and run")
     parser.add_argument("--failures", type=Path, default=FAILURES, help="folder that failures are kept in")

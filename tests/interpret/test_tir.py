@@ -56,7 +56,7 @@ def expected() -> dict[str, Array]:
 def operators(function: Callable[[Expr], Expr]) -> list[GenericOperator]:
     """Those that TVM makes of it."""
     mod = module([X.shape], lambda emit, x: emit(function(x)))
-    return [operator for node in Graph.read(mod).nodes for operator in legalize(node)[0]]
+    return [operator for node in Graph.read(mod).nodes for operator in legalize(node, mod)[0]]
 
 
 def evaluated(function: Callable[[Expr], Expr]) -> Array:
