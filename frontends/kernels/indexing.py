@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tvm import te, tirx
+from tvm import relax, te, tirx
+from tvm.ir import Call, register_op_attr
 from tvm.script.ir_builder import tirx as T
 
 from frontends.kernels.shapes import extents, linear, product, sequential, unravel
@@ -110,3 +111,14 @@ def _scatter(
             result[at] = update(result[at], new[i * size + j])
 
     return sequential("scatter", [data, indices, updates], [(extents(data), str(data.dtype))], emit)
+
+
+def _legalize_scatter_nd(builder: relax.BlockBuilder, call: Call) -> relax.Expr:
+    data, indices, updates = call.args
+    reduction = str(call.attrs.reduction)
+    named = {"update": "none"}.get(reduction, reduction)
+    return builder.call_te(scatter_nd, data, indices, updates, named, primfunc_name_hint="scatter_nd")
+
+
+register_op_attr("relax.scatter_nd", "FLegalize", _legalize_scatter_nd, level=11)
+"""In place of TVM's own, whose kernel cannot be compiled for some shapes: it leaves a buffer's offset open."""

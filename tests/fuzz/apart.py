@@ -10,6 +10,7 @@ from multiprocessing.context import ForkProcess
 from pathlib import Path
 
 import attrs
+import onnxslim  # noqa: F401  (so that not every process imports it anew, when it first simplifies)
 
 from tests.fuzz.block import Outcome, current, try_block
 

@@ -16,7 +16,7 @@ from tests.fuzz.case import Case, draw_case
 from tests.fuzz.choices import Seeded
 from tests.fuzz.compiled_run import run_compiled
 from tests.fuzz.interpreted_run import run_interpreted
-from tests.fuzz.judge import Clock, Run, WrongError, judge
+from tests.fuzz.judge import Clock, Run, Verdict, WrongError, held, judge, prepared
 from tests.fuzz.shrink import shrunk
 
 FAILURES = Path("build/fuzz/failures")
@@ -64,20 +64,21 @@ def try_block(seed: int, compiled: int, folder: Path = FAILURES, count: int = BL
         with outcome.clock.measured("generate"):
             case = drawn(seed, number)
         outcome.cases += 1
-        for name, run in _ways((number + seed) % compiled == 0):
-            case.save(current(folder, seed))
-            try:
-                verdict = judge(case, run, outcome.clock, name)
-            except WrongError as error:
-                outcome.verdicts["wrong"] += 1
-                smallest = shrunk(case, partial(_fails, run=run), SHRINKING_SECONDS)
-                smallest.save(folder / f"{seed}-{number}")
-                problem = problem_of(smallest, run) or str(error)
-                outcome.failures.append((folder / f"{seed}-{number}", problem))
-                break
-            outcome.verdicts[f"{verdict.kind} ({name})"] += 1
-            if verdict.kind == "refused":
-                outcome.refusals[verdict.reason] += 1
+        case.save(current(folder, seed))
+        run: Run = run_interpreted
+        try:
+            trial = prepared(case, outcome.clock)
+            for name, run in _ways((number + seed) % compiled == 0):
+                verdict = trial if isinstance(trial, Verdict) else held(trial, run, outcome.clock, name)
+                outcome.verdicts[f"{verdict.kind} ({name})"] += 1
+                if verdict.kind == "refused":
+                    outcome.refusals[verdict.reason] += 1
+        except WrongError as error:
+            outcome.verdicts["wrong"] += 1
+            smallest = shrunk(case, partial(_fails, run=run), SHRINKING_SECONDS)
+            smallest.save(folder / f"{seed}-{number}")
+            problem = problem_of(smallest, run) or str(error)
+            outcome.failures.append((folder / f"{seed}-{number}", problem))
     shutil.rmtree(current(folder, seed))
     return outcome
 

@@ -14,7 +14,8 @@ from shiftc.linker import linker_for
 from shiftc.runtime.threads import use_threads
 from tests.fuzz.case import LANES, Case
 from tvm_passes.lower import Lowered
-from tvm_passes.object_code import ObjectStore, compile_program
+from tvm_passes.lowering.context import OperatorError
+from tvm_passes.object_code import FunctionError, ObjectStore, compile_program
 
 Array = np.ndarray[Any, Any]
 
@@ -38,9 +39,13 @@ def runs_here(cpu: str) -> bool:
 def run_compiled(lowered: Lowered, case: Case, batches: Sequence[Mapping[str, Array]]) -> list[Array] | None:
     """Runs the program on each of the inputs in turn, over one arena; the outputs of the last.
 
-    It is compiled, but not run, for a machine whose instructions this one lacks: None.
+    It is compiled, but not run, for a machine whose instructions this one lacks: None. Raises OperatorError
+    where a kernel has no code, as the compiler does.
     """
-    code = compile_program(lowered.module, case.plan.target, STORE)
+    try:
+        code = compile_program(lowered.module, case.plan.target, STORE)
+    except FunctionError as error:
+        raise OperatorError(lowered.nodes_of(error.function)) from error
     if not runs_here(case.plan.cpu):
         return None
     arena = tvm.runtime.tensor(np.zeros(lowered.arena_bytes, np.uint8))

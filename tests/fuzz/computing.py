@@ -128,6 +128,7 @@ IN_NETWORKS: tuple[Compute, ...] = (
     windows.shift_module,
     windows.bottleneck,
     windows.pool,
+    windows.resized,
     _batch_norm,
     windows.residual,
     windows.squeeze_excite,

@@ -74,17 +74,33 @@ class Verdict:
     reason: str = ""
 
 
+@attrs.frozen(eq=False)
+class Trial:
+    """A case with its program, its inputs of two runs, and what the second should give."""
+
+    case: Case
+    inputs: Sequence[Mapping[str, Array]]
+    expected: Sequence[Array]
+    lowered: Lowered
+
+
 def judge(case: Case, run: Run, clock: Clock, name: str) -> Verdict:
     """Plans the case and runs it; `name` is what the run's time counts as. Raises WrongError."""
+    trial = prepared(case, clock)
+    return trial if isinstance(trial, Verdict) else held(trial, run, clock, name)
+
+
+def prepared(case: Case, clock: Clock) -> Trial | Verdict:
+    """The case, planned; or `refused`, or `no case`. Raises WrongError where planning fails otherwise."""
     with clock.measured("judge"):
         inputs = [case.inputs(0), case.inputs(1)]
         expected = _expected(case.model, inputs[1])
     if not all(np.isfinite(want).all() and np.abs(want).max(initial=0) < MOST for want in expected):
         return Verdict("no case")
     try:
-        lowered = plan(case, clock)
+        return Trial(case, inputs, expected, plan(case, clock))
     except (ModelError, LoweringError) as error:
-        return Verdict("refused", f"{type(error).__name__}: {error}")
+        return _refused(error)
     except (
         PassError,
         ShiftcError,
@@ -96,17 +112,28 @@ def judge(case: Case, run: Run, clock: Clock, name: str) -> Verdict:
         RuntimeError,
     ) as error:
         raise WrongError(f"{type(error).__name__}: {error}") from error
-    with clock.measured(name):
-        outputs = run(lowered, case, inputs)
+
+
+def held(trial: Trial, run: Run, clock: Clock, name: str) -> Verdict:
+    """What one way of running the program shows. Raises WrongError."""
+    try:
+        with clock.measured(name):
+            outputs = run(trial.lowered, trial.case, trial.inputs)
+    except LoweringError as error:
+        return _refused(error)
     if outputs is None:
         return Verdict("not run")
     with clock.measured("judge"):
-        problem = _difference(outputs, expected)
+        problem = _difference(outputs, trial.expected)
         if problem is not None:
-            other = _difference(outputs, _second_opinion(case.model, inputs[1]))
+            other = _difference(outputs, _second_opinion(trial.case.model, trial.inputs[1]))
             if other is not None:
                 raise WrongError(problem)
     return Verdict("right")
+
+
+def _refused(error: Exception) -> Verdict:
+    return Verdict("refused", f"{type(error).__name__}: {error}")
 
 
 def plan(case: Case, clock: Clock) -> Lowered:

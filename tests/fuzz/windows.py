@@ -159,16 +159,55 @@ def squeeze_excite(draft: Draft, x: Value) -> Value:
 
 
 def pool(draft: Draft, x: Value) -> Value:
+    """Dilated, padded, and with a last window beyond the plane now and then."""
     kind = pick(draft.choices, ["MaxPool", "AveragePool"])
     window = fitting_window(draft, x, 3)
     if window is None:
         return draft.one("GlobalAveragePool", [x], [*x.shape[:2], 1, 1])
     attributes, extents = window
-    del attributes["dilations"]
-    extents = outputs_of(x, attributes["kernel_shape"], attributes["strides"], attributes["pads"], [1, 1])
+    kernel, strides, pads = attributes["kernel_shape"], attributes["strides"], attributes["pads"]
+    if chance(draft.choices, 50):
+        attributes["dilations"] = [1, 1]
+        extents = outputs_of(x, kernel, strides, pads, [1, 1])
+    if chance(draft.choices, 20):
+        extents = [_rounded_up(a, x, attributes) for a in (0, 1)]
+        attributes["ceil_mode"] = 1
     if kind == "AveragePool" and chance(draft.choices, 30):
         attributes["count_include_pad"] = 1
     return draft.one(kind, [x], [*x.shape[:2], *extents], **attributes)
+
+
+def _rounded_up(axis: int, x: Value, attributes: dict[str, Any]) -> int:
+    """Results along rows or columns, the last window cut where it does not fit, none behind the plane."""
+    kernel, stride = attributes["kernel_shape"][axis], attributes["strides"][axis]
+    before, after = attributes["pads"][axis], attributes["pads"][2 + axis]
+    size, reach = x.shape[2 + axis], attributes["dilations"][axis] * (kernel - 1) + 1
+    count = -(-(size + before + after - reach) // stride) + 1
+    return count - 1 if (count - 1) * stride >= size + before else count
+
+
+def resized(draft: Draft, x: Value) -> Value:
+    """To any size, by any interpolation."""
+    choices = draft.choices
+    n, c, h, w = x.shape
+    mode = pick(choices, ["nearest", "linear", "linear", "cubic"])
+    coordinates = pick(choices, ["half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel"])
+    attributes: dict[str, Any] = {"mode": mode, "coordinate_transformation_mode": coordinates}
+    if mode == "nearest":
+        attributes["nearest_mode"] = pick(
+            choices, ["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"]
+        )
+    sizes = [choices.number(1, 2 * extent) for extent in (h, w)]
+    if chance(choices, 50):
+        return draft.one(
+            "Resize", [x, "", "", draft.integers([n, c, *sizes])], [n, c, *sizes], **attributes
+        )  # fmt: skip
+    scales = [
+        pick(choices, [s for s in (0.5, 1.0, 1.5, 2.0, 2.0, 2.0, 3.0) if extent * s >= 1])
+        for extent in (h, w)
+    ]
+    sizes = [int(extent * scale) for extent, scale in zip((h, w), scales, strict=True)]
+    return draft.one("Resize", [x, "", draft.constant([1, 1, *scales])], [n, c, *sizes], **attributes)
 
 
 def global_pool(draft: Draft, x: Value) -> Value:
