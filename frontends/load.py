@@ -10,6 +10,7 @@ import onnx
 from onnx import version_converter
 
 from frontends import old_resize
+from frontends.ceil_mode import settle_ceil_mode
 from frontends.check import check
 from frontends.control_flow import write_out_control_flow
 from frontends.element_types import require_supported_interface
@@ -104,6 +105,7 @@ def _convert_old_opset(model: onnx.ModelProto, file: str) -> onnx.ModelProto:
     if opset >= OLDEST_OPSET:
         return model
     flatten_hardmax(model.graph)
+    settle_ceil_mode(model)  # the converter records the shapes that it infers
     given = model.graph.input
     try:
         if opset < old_resize.FIRST_WITH_ATTRIBUTES:

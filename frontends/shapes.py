@@ -8,6 +8,7 @@ from typing import cast
 
 import onnx
 
+from frontends.ceil_mode import settle_ceil_mode
 from frontends.errors import DynamicShapeError, InputShapeError, ShapeInferenceError
 from frontends.input_shapes import Pins, Shape, written
 from frontends.signature import dtype_name
@@ -146,7 +147,11 @@ def _forget_symbolic_shapes(graph: onnx.GraphProto) -> None:
 
 
 def infer_shapes(model: onnx.ModelProto, file: str = "") -> onnx.ModelProto:
-    """`model` with the shapes of its intermediate values recorded. Raises ShapeInferenceError."""
+    """`model`, whose pools are settled in place, with the shapes of its intermediate values recorded.
+
+    Raises ShapeInferenceError.
+    """
+    settle_ceil_mode(model)
     try:
         return onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
     except onnx.shape_inference.InferenceError as error:

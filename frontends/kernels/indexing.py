@@ -121,4 +121,4 @@ def _legalize_scatter_nd(builder: relax.BlockBuilder, call: Call) -> relax.Expr:
 
 
 register_op_attr("relax.scatter_nd", "FLegalize", _legalize_scatter_nd, level=11)
-"""In place of TVM's own, whose kernel cannot be compiled for some shapes: it leaves a buffer's offset open."""
+"""In place of TVM's, whose kernel is not compiled for some shapes: it leaves the offset of a buffer open."""

@@ -198,3 +198,41 @@ def test_what_is_refused(reason: str, tmp_path: Path) -> None:
     shape = tuple(dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim)
     with pytest.raises(OperatorImportError, match=reason):
         ours(model, np.zeros(shape, np.float32), tmp_path)
+
+
+WINDOWS_TOO_MANY = {
+    "without padding": ((3, 3), [1, 1], [3, 3], [0, 0, 0, 0]),
+    "padded": ((5, 5), [2, 2], [3, 3], [1, 1, 1, 1]),
+    "padded along rows": ((5, 6), [2, 2], [3, 3], [1, 0, 1, 1]),
+    "along rows alone, a last one cut along columns": ((5, 6), [2, 3], [3, 2], [1, 0, 1, 0]),
+}
+"""Planes, kernels, strides and pads with which ONNX's inference sees a window that is none."""
+
+
+@pytest.mark.parametrize(
+    ("operator", "more", "name"),
+    [("AveragePool", {"count_include_pad": 1}, name) for name in list(WINDOWS_TOO_MANY)[:3]]
+    + [
+        (operator, {}, name) for operator in ("AveragePool", "LpPool", "MaxPool") for name in WINDOWS_TOO_MANY
+    ],
+)
+def test_no_window_that_inference_alone_sees(
+    operator: str, more: dict[str, int], name: str, tmp_path: Path
+) -> None:
+    """Exporters declare as many windows as there are; what is computed of the shape knows them, too."""
+    shape, kernel, strides, pads = WINDOWS_TOO_MANY[name]
+    attributes = {"kernel_shape": kernel, "strides": strides, "pads": pads, "ceil_mode": 1, **more}
+    model = pool(operator, (1, 2, *shape), opset=18, **attributes)
+    x = np.random.default_rng(0).standard_normal((1, 2, *shape)).astype("float32")
+    (pooled,) = onnxruntimes(model, x)
+    declared = helper.make_tensor_value_info("y", TensorProto.FLOAT, pooled.shape)
+    model.graph.node.append(helper.make_node("Shape", ["y"], ["sizes"]))
+    model.graph.node.append(helper.make_node("Cast", ["sizes"], ["numbers"], to=TensorProto.FLOAT))
+    model.graph.node.append(helper.make_node("ReduceSum", ["numbers"], ["all"], keepdims=0))
+    model.graph.node.append(helper.make_node("Mul", ["y", "all"], ["z"]))
+    del model.graph.output[:]
+    model.graph.output.extend([declared, helper.make_tensor_value_info("z", TensorProto.FLOAT, None)])
+    want = pooled * np.float32(sum(pooled.shape))
+    got = ours(model, x, tmp_path)
+    assert agrees(got[0], pooled, "float32")
+    assert agrees(got[1], want, "float32")
