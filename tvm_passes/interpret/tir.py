@@ -29,7 +29,7 @@ Shapes = Sequence[tuple[tuple[int, ...], str]]
 
 _AT_ONCE = 1 << 21
 """Iterations of a reduction that are made at once, at most."""
-_MOST_STEPS = 20_000
+_MOST_STEPS = 4_000
 """One after the other; a compiled function is faster then."""
 _SPATIAL, _REDUCTION = 0, 2
 _REDUCTIONS: dict[type, Any] = {
@@ -90,6 +90,8 @@ class _Function:
         if known is not None:
             known(stmt, env, loops)
             return
+        if self._store_at_once(stmt, env, loops):
+            return
         for inside in _each(loops, env):
             self._plain(stmt, inside)
 
@@ -97,6 +99,24 @@ class _Function:
         first, extent = (self.values.of(e, env) for e in (loop.min, loop.extent))
         here = _Loop(loop.loop_var, int(first), int(extent), dtype_of(loop.loop_var))
         self.run(loop.body, env, [*loops, here])
+
+    def _store_at_once(self, stmt: Any, env: Environment, loops: list[_Loop]) -> bool:
+        """Whether the statement writes every element once, and reads none of that buffer; then it is done."""
+        *bindings, store = stmt.seq if isinstance(stmt, statements.SeqStmt) else [stmt]
+        if not loops or not isinstance(store, statements.BufferStore) or _reads(stmt, store.buffer):
+            return False
+        if not all(isinstance(part, statements.Bind) for part in bindings):
+            return False
+        inside = {**env, **_grids(loops, len(loops))}
+        for binding in bindings:
+            inside[binding.var] = self.values.of(binding.value, inside)
+        index = self.values.index(store.buffer, store.indices, inside)
+        target = self.buffers[store.buffer]
+        written = np.ravel_multi_index(np.broadcast_arrays(*index), target.shape)
+        if len(np.unique(written)) < math.prod(loop.extent for loop in loops):
+            return False
+        target[index] = self.values.of(store.value, inside)
+        return True
 
     def _block(self, realize: Any, env: Environment, loops: list[_Loop]) -> None:
         block = realize.block
@@ -207,6 +227,12 @@ def _uses(value: Any, variable: Any) -> bool:
 
 def _is_true(predicate: Any) -> bool:
     return isinstance(predicate, prim.IntImm) and bool(predicate.value)
+
+
+def _reads(stmt: Any, buffer: Any) -> bool:
+    loads: list[Any] = []
+    tvm_ffi.structural_walk(stmt, (TensorLoad, loads.append))
+    return any(load.source.same_as(buffer) for load in loads)
 
 
 def _is_of(value: Any, store: Any) -> bool:
