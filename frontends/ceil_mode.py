@@ -2,7 +2,8 @@
 
 With `ceil_mode` the last window may reach beyond the padding, but none begins behind the input's elements.
 Before opset 22 the inference forgets the second half of that rule: it contradicts the shapes that exporters
-declare, and what is computed of shapes. Such a pool becomes one whose padding at the end is as long as its windows need.
+declare, and what is computed of shapes. Such a pool becomes one whose padding at the end is as long as its
+windows need.
 """
 
 from __future__ import annotations

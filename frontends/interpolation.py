@@ -19,6 +19,8 @@ from frontends.window_sum import Taps, padded_taps
 Floats = NDArray[np.float64]
 
 CUBIC, LINEAR, NEAREST = "cubic", "linear", "nearest"
+_TIE = 1e-6
+"""Coordinates this near to the middle between two elements lie there, as in onnxruntime: scales are rounded."""
 _WHOLE = 1e-5
 """Products of a float32 scale and a size that are this near to a whole number were meant to be it."""
 
@@ -116,7 +118,7 @@ def _pytorch_half_pixel(x: Any, axis: Axis) -> Any:
 def _half_pixel_symmetric(x: Any, axis: Axis) -> Any:
     resized = np.float32(axis.scale) * np.float32(axis.size)
     margin = np.float32(axis.size / 2) * (1 - np.float32(axis.length) / resized)
-    return margin + (x.astype(np.float64) + 0.5) / np.float32(axis.scale) - 0.5
+    return (margin + (x.astype(np.float64) + 0.5) / np.float32(axis.scale) - 0.5).astype(np.float32)
 
 
 def _tf_half_pixel_for_nn(x: Any, axis: Axis) -> Any:
@@ -146,8 +148,8 @@ def _rounded(where: Floats, mode: str) -> NDArray[np.int64]:
     rounding: dict[str, Callable[[Floats], Floats]] = {
         "ceil": np.ceil,
         "floor": np.floor,
-        "round_prefer_ceil": lambda x: np.floor(x + 0.5),
-        "round_prefer_floor": lambda x: np.ceil(x - 0.5),
+        "round_prefer_ceil": lambda x: np.floor(x + 0.5 + _TIE),
+        "round_prefer_floor": lambda x: np.ceil(x - 0.5 - _TIE),
     }
     if mode not in rounding:
         raise ValueError(f"nearest_mode '{mode}' is not known")

@@ -12,6 +12,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import attrs
 import tvm
 from tvm import relax
 from tvm.ir import Call, Expr, StringImm
@@ -23,6 +24,7 @@ from .node import INDEX_MAP_FUNCTION
 def index_map_call(index_map: IndexMap, sources: Sequence[Expr], rank: int = 4) -> Call:
     """The call that reads `sources` through the map; `rank` 2 makes a matrix [N, K].
 
+    It has each tensor once, and none that no channel reads: only where all is zero one is kept, for its type.
     Raises ValueError where the sources do not have the shapes of the map's, or there is none.
     """
     if not sources:
@@ -30,9 +32,12 @@ def index_map_call(index_map: IndexMap, sources: Sequence[Expr], rank: int = 4) 
     shapes = tuple(as_4d(int(d) for d in source.ty.shape) for source in sources)
     if shapes != index_map.sources:
         raise ValueError(f"sources of shape {shapes}, the index map reads {index_map.sources}")
+    index_map, kept = index_map.merge_sources(sources)
+    if not kept:
+        index_map, kept = attrs.evolve(index_map, sources=shapes[:1]), [0]
     return relax.call_pure_packed(
         INDEX_MAP_FUNCTION,
-        *sources,
+        *(sources[k] for k in kept),
         StringImm(index_map.to_json(rank)),
         ty_args=relax.TensorType(index_map.output[:rank], sources[0].ty.dtype),
     )

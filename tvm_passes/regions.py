@@ -172,7 +172,7 @@ class Regions:
         if isinstance(index_map, str):
             return index_map
         index_map, kept = index_map.merge_sources(sources)
-        if not kept:  # all zeros: an index map still needs a source, for its type
+        if not kept:  # all zeros: a region still has a source
             index_map, kept = attrs.evolve(index_map, sources=(numbered[0].shape,)), [0]
         read = tuple(sources[i] for i in kept)
         same_rank = len(read[0].ty.shape) == len(output.var.ty.shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from onnx.reference import ReferenceEvaluator
 
 from frontends import import_model
 from frontends.errors import OperatorImportError
+from frontends.interpolation import Axis, Interpolation
 from tests.frontends.relax_numpy import evaluate
 
 Array = np.ndarray[Any, Any]
@@ -302,3 +304,30 @@ def test_scales_that_are_computed_at_run_time_are_refused(tmp_path: Path) -> Non
     model.graph.input.append(helper.make_tensor_value_info("scales", TensorProto.FLOAT, [4]))
     with pytest.raises(OperatorImportError, match="its scales are known at run time only"):
         ours(model, np.zeros((1, 1, 2, 2), np.float32), tmp_path)
+
+
+@pytest.mark.parametrize("coordinates", ["half_pixel", "half_pixel_symmetric", "asymmetric", "align_corners"])
+def test_nearest_elements_are_onnxruntimes(coordinates: str) -> None:
+    """Between all lengths, ties included, which a scale of float32 seldom hits."""
+    for rounding in ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil"):
+        attributes = {
+            "mode": "nearest",
+            "coordinate_transformation_mode": coordinates,
+            "nearest_mode": rounding,
+        }
+        graph = helper.make_graph(
+            [helper.make_node("Resize", ["x", "", "", "sizes"], ["y"], **attributes)],
+            "resize",
+            [
+                helper.make_tensor_value_info("x", TensorProto.FLOAT, [None]),
+                helper.make_tensor_value_info("sizes", TensorProto.INT64, [1]),
+            ],
+            [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=8)
+        session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+        for size, length in itertools.product((1, 3, 6, 7, 11, 14, 18, 20, 23), range(1, 41)):
+            x, sizes = np.arange(size, dtype="float32"), np.array([length])
+            expected = session.run(None, {"x": x, "sizes": sizes})[0]
+            taps = Interpolation(**attributes).taps(Axis(size, length, length / size))
+            assert taps.index.ravel().tolist() == expected.tolist(), (rounding, size, length)

@@ -83,6 +83,14 @@ FAULTS = {
             lower = Pad(rows, top)
             below = Pad(a, top)
             z = Concat<axis = 1>(lower, below) }""",
+    "a plane of another size counted among those that a strided convolution reads": """
+        (float[2,4,1,7] a, float[2,4,3,3] b) => (float[2,5,1,1] y)
+        <int64[8] above = {0, 0, 2, 0, 0, 0, 0, 0}, int64[1] four = {4}, int64[1] seven = {7},
+         int64[1] three = {3}, float[5,8,1,1] w>
+        {   padded = Pad(a, above)
+            cropped = Slice(padded, four, seven, three)
+            both = Concat<axis = 1>(cropped, b)
+            y = Conv<strides = [3, 3]>(both, w) }""",
     "a scatter that no pass folds had no code": """
         (float[1,1,1,6] x, float[2,1] a) => (float[1,1,1,6] y)
         <int64[2,4] at = {0, 0, 0, 4, 0, 0, 0, 1}, int64[1] two = {2}>

@@ -131,7 +131,7 @@ def test_beside_a_patch_nothing_is_read(shape: tuple[int, ...], kernel: int, pad
 def test_lines_lie_within_the_image(
     kernel: int, stride: int, padding: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At a border some taps are left out, and with them what lines may hold; however many kernels that makes."""
+    """At a border some taps are left out, and with them what lines may hold."""
     monkeypatch.setattr("tvm_passes.in_place.MOST_CLASSES", 1000)
     mod = from_image((1, 3, 32, 32), kernel, stride, padding)
     tasks = [
