@@ -11,11 +11,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import attrs
+import numpy as np
 import onnx
-from onnx import helper
+from onnx import helper, numpy_helper
 
+from frontends.model_file import standard_opset
 from frontends.pooling import Windows, windows
 
+_FIRST_PAD_WITH_INPUTS = 11
+"""The opset."""
 POOLS = ("AveragePool", "LpPool", "MaxPool")
 
 
@@ -43,8 +48,10 @@ def _settle_first(model: onnx.ModelProto) -> bool:
     }
     for node, given in candidates:
         axes = _windows(given, shapes.get(node.input[0], [])[2:])
-        if any(_is_miscounted(axis) for axis in axes) and _may_be_padded(given, axes):
-            _write_padded(node, given, axes)
+        if any(_is_miscounted(axis) for axis in axes):
+            if given.get("count_include_pad"):
+                axes = _pad_apart(model, node, axes)
+            _write_padded(node, axes)
             return True
     return False
 
@@ -71,15 +78,23 @@ def _is_miscounted(axis: Windows) -> bool:
     return axis.size + axis.before + axis.after - axis.reach > (axis.outputs - 1) * axis.stride
 
 
-def _may_be_padded(given: Mapping[str, Any], axes: Sequence[Windows]) -> bool:
-    """An average that counts padding would count what is added to it."""
-    return not given.get("count_include_pad") or all(axis.needed_after <= axis.after for axis in axes)
+def _pad_apart(model: onnx.ModelProto, node: onnx.NodeProto, axes: Sequence[Windows]) -> list[Windows]:
+    """The windows over elements that the padding has become: unlike what lies behind it, it counts."""
+    pads = [0, 0, *(axis.before for axis in axes), 0, 0, *(axis.after for axis in axes)]
+    padded, widths = f"{node.output[0]}/padded", f"{node.output[0]}/pads"
+    inputs, attributes = [node.input[0]], {"pads": pads}
+    if standard_opset(model) >= _FIRST_PAD_WITH_INPUTS:
+        model.graph.initializer.append(numpy_helper.from_array(np.array(pads, np.int64), widths))
+        inputs, attributes = [*inputs, widths], {}
+    pad = helper.make_node("Pad", inputs, [padded], f"{node.name}/Pad", **attributes)
+    model.graph.node.insert(list(model.graph.node).index(node), pad)
+    node.input[0] = padded
+    return [attrs.evolve(a, size=a.size + a.before + a.after, before=0, after=0) for a in axes]
 
 
-def _write_padded(node: onnx.NodeProto, given: Mapping[str, Any], axes: Sequence[Windows]) -> None:
-    """Averages that count padding have the padding they had: their windows fit into it."""
-    kept = [entry for entry in node.attribute if entry.name not in ("ceil_mode", "auto_pad", "pads")]
-    after = [axis.after if given.get("count_include_pad") else axis.needed_after for axis in axes]
-    pads = helper.make_attribute("pads", [*(axis.before for axis in axes), *after])
+def _write_padded(node: onnx.NodeProto, axes: Sequence[Windows]) -> None:
+    dropped = ("auto_pad", "ceil_mode", "count_include_pad", "pads")
+    kept = [entry for entry in node.attribute if entry.name not in dropped]
+    before, after = [axis.before for axis in axes], [axis.needed_after for axis in axes]
     del node.attribute[:]
-    node.attribute.extend([*kept, pads])
+    node.attribute.extend([*kept, helper.make_attribute("pads", [*before, *after])])

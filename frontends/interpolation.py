@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 
 CUBIC, LINEAR, NEAREST = "cubic", "linear", "nearest"
 _TIE = 1e-6
-"""Coordinates this near to the middle between two elements lie there, as in onnxruntime: scales are rounded."""
+"""Coordinates this near to the middle between two elements lie there, as in onnxruntime: scales round."""
 _WHOLE = 1e-5
 """Products of a float32 scale and a size that are this near to a whole number were meant to be it."""
 

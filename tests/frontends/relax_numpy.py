@@ -84,6 +84,11 @@ def _pool(call: Any, x: Array, average: bool) -> Array:
     return np.asarray(taps(x, 0).sum(0) / counted.sum(0))
 
 
+def _padded(call: Any, values: list[Any]) -> Array:
+    widths = [int(width) for width in call.attrs.pad_width]
+    return np.pad(values[0], list(zip(widths[0::2], widths[1::2], strict=True)))
+
+
 def _axes(call: Any) -> tuple[int, ...]:
     return tuple(int(axis) for axis in call.attrs.axis)
 
@@ -113,5 +118,6 @@ _OPERATORS: dict[str, Callable[[Any, list[Any]], Any]] = {
     "relax.mean": _reduced(np.mean),
     "relax.sum": _reduced(np.sum),
     **{f"relax.nn.max_pool{n}d": lambda call, v: _pool(call, v[0], average=False) for n in (1, 2, 3)},
+    "relax.nn.pad": _padded,
     "relax.nn.avg_pool2d": lambda call, v: _pool(call, v[0], average=True),
 }
