@@ -52,10 +52,11 @@ def _tidy_names(graph: onnx.GraphProto, prefixes: tuple[str, ...]) -> None:
 
 
 def spell_out_defaults(model: onnx.ModelProto) -> None:
-    """State the defaults of operators whose body refers to them, in place: shape inference needs them."""
+    """State the defaults of operators whose body refers to them, in place: shape inference needs them. So
+    does that of STFT, which takes `onesided` for 0 where nothing is said."""
     for node in model.graph.node:
         schema = _schema(node, model)
-        if schema is not None and schema.has_function:
+        if schema is not None and (schema.has_function or schema.name == "STFT"):
             _state_defaults(node, schema)
 
 

@@ -1,38 +1,37 @@
-"""RoiAlign: TVM's operator, with its regions where ONNX has them."""
+"""RoiAlign: means or maxima of regions, at places that data decides."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
-from tvm import relax
-
-from frontends.converters.node import Converter, Expr, Node, constant_scalar, dtype_of
+from frontends.converters.node import Converter, Expr, Node, static_shape
+from frontends.kernels import sampling
 
 HALF_PIXEL_OPSET = 16
 """The operator set since which coordinates are shifted by half a pixel unless the node says otherwise."""
 
 
 def _roi_align(node: Node) -> Expr:
-    data, regions, images = node.inputs[0], node.inputs[1], node.inputs[2]
-    if node.attribute("mode") != "avg":
-        raise ValueError("its mode 'max' is not supported, 'avg' is")
-    scale = node.attribute("spatial_scale")
+    """The largest of a region is, as ONNX's reference has it, a pixel times its weight in a sample."""
+    data, boxes, images = node.inputs
+    mode = node.attribute("mode")
+    if mode not in ("avg", "max"):
+        raise ValueError(f"its mode '{mode}' is not supported, 'avg' and 'max' are")
     default = "half_pixel" if node.opset >= HALF_PIXEL_OPSET else "output_half_pixel"
-    shifted = node.attribute("coordinate_transformation_mode", default) == "half_pixel"
-    emit = node.builder.emit
-    if shifted:  # by half a pixel of the data, after scaling
-        regions = emit(regions - constant_scalar(0.5 / scale, regions))
-    numbers = relax.op.astype(relax.op.expand_dims(images, 1), dtype_of(regions))
-    return relax.op.vision.roi_align(
-        data,
-        emit(relax.op.concat([emit(numbers), regions], axis=1)),
-        pooled_size=(node.attribute("output_height"), node.attribute("output_width")),
-        spatial_scale=scale,
-        sample_ratio=node.attribute("sampling_ratio"),
-        aligned=shifted,
-        layout="NCHW",
-        mode="avg",
+    regions = sampling.Regions(
+        cells=(node.attribute("output_height"), node.attribute("output_width")),
+        scale=node.attribute("spatial_scale"),
+        samples=max(node.attribute("sampling_ratio"), 0),
+        shifted=node.attribute("coordinate_transformation_mode", default) == "half_pixel",
+        largest=mode == "max",
     )
+    node.limit(images, [(0, static_shape(data)[0] - 1)])
+
+    def pooled_regions(planes: Any, places: Any, numbers: Any) -> Any:
+        return sampling.pooled_regions(planes, places, numbers, regions)
+
+    return node.builder.emit_te(pooled_regions, data, boxes, images)
 
 
 CONVERTERS: Mapping[str, Converter] = {"RoiAlign": _roi_align}

@@ -1,4 +1,4 @@
-"""Elements chosen by numbers in another tensor: one-hot rows, reversed sequences."""
+"""Elements chosen by numbers in another tensor: one-hot rows, reversed sequences, triangles."""
 
 from __future__ import annotations
 
@@ -37,3 +37,14 @@ def reverse_sequence(data: Tensor, lengths: Tensor, time: int, batch: int) -> Te
         return data(*at[:time], mirrored, *at[time + 1 :])
 
     return te.compute(extents(data), element, name="reverse_sequence")
+
+
+def triangle(data: Tensor, diagonal: Tensor, upper: bool) -> Tensor:
+    """Matrices of the last two axes, with zeros below, or above, the diagonal of number `diagonal[0]`."""
+
+    def element(*at: Expr) -> Expr:
+        number = tirx.Cast("int64", at[-1]) - tirx.Cast("int64", at[-2])
+        kept = number >= diagonal[0] if upper else number <= diagonal[0]
+        return tirx.Select(kept, data(*at), tirx.const(0, str(data.dtype)))
+
+    return te.compute(extents(data), element, name="triangle")

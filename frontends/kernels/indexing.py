@@ -3,7 +3,7 @@ are out of bounds are read as the nearest that is not."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tvm import relax, te, tirx
@@ -89,6 +89,33 @@ def scatter_nd(data: Tensor, indices: Tensor, updates: Tensor, reduction: str) -
         return linear(pointed, shape[:depth]) * size
 
     return _scatter(data, indices, updates, product(counted[:-1]), size, target, reduction)
+
+
+def unpool(data: Tensor, indices: Tensor, pooled: Sequence[int], shape: Sequence[int]) -> Tensor:
+    """Zeros of `shape` with every element where its index says: in a tensor of the shape `pooled`, which lies
+    in the front corner of the result."""
+
+    def emit(values: Any, index: Any, result: Any) -> None:
+        with T.serial(0, product(shape)) as i:
+            result[i] = tirx.const(0, str(data.dtype))
+        with T.serial(0, product(extents(data))) as i:
+            result[linear(unravel(inside(index[i], product(pooled)), pooled), shape)] = values[i]
+
+    return sequential("unpool", [data, indices], [(shape, str(data.dtype))], emit)
+
+
+def overwrite(data: Tensor, update: Tensor, first: Tensor, axis: int, circular: bool) -> Tensor:
+    """`data` with `update` in place of what lies from `first[b]` on along `axis`, for each b along axis 0;
+    `circular`: what would lie behind the end lies at the start."""
+    size, count = extents(data)[axis], extents(update)[axis]
+
+    def element(*at: Expr) -> Expr:
+        behind = tirx.Cast("int64", at[axis]) - first[at[0]]
+        number = tirx.floormod(behind, tirx.const(size, "int64")) if circular else behind
+        known = tirx.max(tirx.min(number, tirx.const(count - 1, "int64")), tirx.const(0, "int64"))
+        return tirx.Select(number == known, update(*at[:axis], known, *at[axis + 1 :]), data(*at))
+
+    return te.compute(extents(data), element, name="overwrite")
 
 
 def _scatter(

@@ -148,9 +148,10 @@ def test_unsupported_operators_are_all_listed(save):
 
 def test_operators_onnx_knows_and_nobody_imports(save):
     model = """<ir_version: 8, opset_import: ["": 17]>
-        g (float[1,4,4] x) => (float[1,4,4] y) { [inverse] a = Det(x)  b = Relu(x)  [other] y = Add(a, b) }"""
+        g (int64 bins, int64 rate, float low, float high) => (float[N,M] y)
+        { [mel] a = MelWeightMatrix(bins, bins, rate, low, high)  y = Relu(a) }"""
     assert error_of(save(model), UnsupportedOperatorError) == (
-        "unsupported operators: Det (nodes 'inverse'): "
+        "unsupported operators: MelWeightMatrix (nodes 'mel'): "
         "write it with other operators, or compute it outside the model"
     )
 

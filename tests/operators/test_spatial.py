@@ -1,0 +1,37 @@
+"""Planes read and written where data says, and matrices, compiled together and compared one by one."""
+
+from __future__ import annotations
+
+import pytest
+
+from . import spatial_cases as cases
+from .joined import Array, difference
+from .tables import outputs_of, part_of, rest_of
+
+FAMILIES = (
+    (cases.deform_cases, 3),
+    (cases.unpool_cases, 5),
+    (cases.region_cases, 5),
+    (cases.cache_cases, 5),
+    (cases.determinant_cases, 3),
+    (cases.triangle_cases, 7),
+    (cases.spectrum_cases, 5),
+)
+PART, REST = part_of(FAMILIES), rest_of(FAMILIES)
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Array]]:
+    return outputs_of(PART.values(), tmp_path_factory.mktemp("spatial"))
+
+
+@pytest.mark.parametrize("name", PART)
+def test_as_onnx_says(name: str, found: dict[str, list[Array]]) -> None:
+    assert difference(PART[name], found[name]) is None
+
+
+@pytest.mark.slow
+def test_the_rest_of_the_table(tmp_path_factory: pytest.TempPathFactory) -> None:
+    found = outputs_of(REST.values(), tmp_path_factory.mktemp("spatial"))
+    wrong = {name: difference(case, found[name]) for name, case in REST.items()}
+    assert not {name: what for name, what in wrong.items() if what}
