@@ -19,6 +19,8 @@ from schedules.gates import gated
 Expr = Any
 
 _EXP_LOWEST, _EXP_HIGHEST = -86.6, 88.72283
+_EXP_SHIFT = 126
+"""What the exponent of 2**(power - 1) has more than `power`, in float32's bits; powers are -125 and more."""
 _LOG2_HIGH, _LOG2_LOW = 0.693359375, -2.12194440e-4
 _EXP_POLYNOMIAL = (
     1.9875691500e-4,
@@ -85,21 +87,28 @@ def _clamp(x: Expr, low: float, high: float) -> Expr:
 
 
 def _finite_exp(x: Expr) -> Expr:
-    """e**x for x clamped to where the result is a normal number."""
+    """e**x for x clamped to where the result is a normal number.
 
-    def scaled(rest: Expr, power: Expr) -> Expr:
+    The nearest whole power of 2 is found by a conversion that truncates, of a number that is never negative:
+    not every processor can round in vectors (SSE2), and a call of the C library would.
+    """
+
+    def scaled(rest: Expr, shifted: Expr) -> Expr:
         polynomial = _horner(rest, _EXP_POLYNOMIAL) * (rest * rest) + rest + constant(1.0)
         # 2**power as 2 * 2**(power - 1): 2**128 is beyond float32, though products with it are not.
-        exponent = (tirx.Cast("int32", power) + 126) << 23
-        return polynomial * constant(2.0) * tirx.reinterpret("float32", exponent)
+        return polynomial * constant(2.0) * tirx.reinterpret("float32", shifted << 23)
 
-    def reduced(x: Expr, power: Expr) -> Expr:
+    def reduced(x: Expr, shifted: Expr, power: Expr) -> Expr:
         rest = x - power * constant(_LOG2_HIGH) - power * constant(_LOG2_LOW)
-        return bound(rest, lambda rest: scaled(rest, power))
+        return bound(rest, lambda rest: scaled(rest, shifted))
+
+    def of_shifted(x: Expr, shifted: Expr) -> Expr:
+        power = tirx.Cast("float32", shifted) - constant(_EXP_SHIFT)
+        return bound(power, lambda power: reduced(x, shifted, power))
 
     def of_clamped(x: Expr) -> Expr:
-        power = tirx.floor(x * constant(math.log2(math.e)) + constant(0.5))
-        return bound(power, lambda power: reduced(x, power))
+        shifted = tirx.Cast("int32", x * constant(math.log2(math.e)) + constant(_EXP_SHIFT + 0.5))
+        return bound(shifted, lambda shifted: of_shifted(x, shifted))
 
     return bound(_clamp(x, _EXP_LOWEST, _EXP_HIGHEST), of_clamped)
 

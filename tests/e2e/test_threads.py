@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import shiftc
+from schedules.parallelism import LAUNCH_CYCLES
 from shiftc.cli.inspect import threads_of
 from shiftc.options import PassOptions
 from shiftc.runtime import session as session_module
@@ -71,6 +72,7 @@ def check_sessions_beside_each_other(together: Agreement, expected: Agreement) -
 
 def test_a_small_program_wakes_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a pause one thread works for both tasks; where runs follow each other, both do."""
+    monkeypatch.setattr("tvm_passes.lower.threads_pay", lambda *given: given[-1] == LAUNCH_CYCLES)
     small = agreement(MODELS / "conv3x3.dynamo.onnx", tmp_path, threads=2)
     assert small.error <= TOLERANCE
     assert (small.manifest.threads, small.manifest.while_awake) == (2, True)

@@ -49,6 +49,16 @@ def _run(case: ConvAdd, functions: Sequence[TiledConvAdd]) -> list[np.ndarray]:
     return _outputs(functions, memory, case.output)
 
 
+def _same_bits(actual: np.ndarray, executed: np.ndarray) -> bool:
+    """Whether a kernel has the reference executor's bits, which are those of fused multiply-adds.
+
+    A processor without them rounds once more for every product, and is held to the tolerance.
+    """
+    if schedules.machine_of(TARGET).has_fma:
+        return actual.tobytes() == executed.tobytes()
+    return _close(actual, executed)
+
+
 def _outputs(
     functions: Sequence[TiledConvAdd], memory: Mapping[str, np.ndarray], shape: tuple[int, ...]
 ) -> list[np.ndarray]:
@@ -149,7 +159,7 @@ def _check(case: ConvAdd, tiles: int) -> None:
     assert _close(tiled, case.exact()), "not what float64 computes"
     assert _close(tiled, case.expected(), ONNXRUNTIME), "not what onnxruntime computes"
     executed = execute(tile(case.program, tiles), case.weights, case.inputs)["y"]
-    assert tiled.tobytes() == executed.tobytes(), "not the reference executor's bits"
+    assert _same_bits(tiled, executed), "not the reference executor's bits"
 
 
 def _sweep(examples: int) -> settings:
@@ -216,7 +226,7 @@ def test_a_branch_that_others_read_is_no_part_of_it() -> None:
     apart, together = tile_conv_add(program, conv, 2), _tiled(case, 2)
     assert "other" in apart.buffers and "r" not in apart.buffers
     assert "r" in together.buffers and "other" not in together.buffers
-    assert _run(case, [apart])[0].tobytes() == _run(case, [together])[0].tobytes()
+    assert _same_bits(_run(case, [together])[0], _run(case, [apart])[0])  # the executor made what is read
 
 
 @pytest.mark.parametrize(
@@ -247,7 +257,7 @@ def test_every_residual_of_exported_models(name: str) -> None:
         functions = [tile_conv_add(alone, operator, tiles) for tiles in (1, 3)]
         for y in _outputs(functions, {**inputs, **staged.weights}, alone.shape(operator.output)):
             exact = all(post.kind in EXACT for post in operator.epilogue)
-            assert y.tobytes() == expected.tobytes() if exact else _close(y, expected), operator.name
+            assert _same_bits(y, expected) if exact else _close(y, expected), operator.name
 
 
 # --- refusals --------------------------------------------------------------------------------
