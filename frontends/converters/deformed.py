@@ -9,7 +9,7 @@ from typing import Any
 from tvm import relax
 from tvm.ir import GenericConst
 
-from frontends.converters.node import Converter, Expr, Node, constant, static_shape
+from frontends.converters.node import Converter, Expr, Node, constant, fields_of, static_shape
 from frontends.converters.windows import add_bias
 from frontends.kernels import sampling
 
@@ -42,12 +42,12 @@ def _deform_conv(node: Node) -> Expr:
         _require_shape("mask", mask, (batch, shared * taps, *plane))
     windows = sampling.Windows(kernel, strides, pads[:2], dilations)
 
-    def deformed_windows(data: Any, offsets: Any, *mask: Any) -> Any:
-        return sampling.deformed_windows(data, offsets, mask[0] if mask else None, windows)
+    def deformed_places(offsets: Any, *mask: Any) -> Any:
+        return sampling.deformed_places(offsets, mask[0] if mask else None, windows, sizes)
 
     emit = node.builder.emit
-    tensors = [data, offsets] if mask is None else [data, offsets, mask]
-    gathered = node.builder.emit_te(deformed_windows, *tensors)
+    places = node.builder.emit_te(deformed_places, *([offsets] if mask is None else [offsets, mask]))
+    gathered = node.builder.emit_te(sampling.deformed_windows, data, *map(emit, fields_of(places)))
     columns = emit(relax.op.reshape(gathered, (batch, channels * taps, *plane)))
     pointwise = _reshaped(weight, (outputs, per_group * taps, 1, 1))
     return add_bias(emit(relax.op.nn.conv2d(columns, emit(pointwise), groups=groups)), bias, 2)

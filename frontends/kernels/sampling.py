@@ -30,57 +30,76 @@ class Windows:
     dilations: Sequence[int]
 
 
-def deformed_windows(data: Tensor, offsets: Tensor, mask: Tensor | None, windows: Windows) -> Tensor:
-    """[N, C, taps, rows, columns]: what each tap of each window reads of `data` [N, C, H, W], moved by its
-    offset and times its mask; zeros lie around the plane.
+def deformed_places(offsets: Tensor, mask: Tensor | None, windows: Windows, sizes: Sequence[int]) -> Any:
+    """Where each tap of each window lies in planes of `sizes`: the numbers of the four pixels around it,
+    int32 [N, groups, taps, 4, rows, columns], and what each weighs, times the tap's mask: nothing where there
+    is no such pixel.
 
-    offsets: [N, groups · taps · 2, rows, columns], rows before columns; a group of channels shares them.
+    offsets: [N, groups · taps · 2, rows, columns], rows before columns.
     mask:    [N, groups · taps, rows, columns].
     """
-    batch, channels, *sizes = extents(data)
-    taps = product(windows.kernel)
-    per_group = channels * taps * 2 // extents(offsets)[1]
-
-    def element(n: Expr, channel: Expr, tap: Expr, row: Expr, column: Expr) -> Expr:
-        number = channel // per_group * taps + tap
-        in_window = (tap // windows.kernel[1], tap % windows.kernel[1])
-        places = []
-        for axis, at in enumerate((row, column)):
-            place = (
-                at * windows.strides[axis] - windows.pads[axis] + in_window[axis] * windows.dilations[axis]
-            )
-            moved = offsets(n, number * 2 + axis, row, column)
-            places.append(tirx.Cast(str(moved.ty), place) + moved)
-        value = _among_zeros(lambda y, x: data(n, channel, y, x), places, sizes)
-        return value if mask is None else value * mask(n, number, row, column)
-
-    return te.compute((batch, channels, taps, *extents(offsets)[2:]), element, name="deformed_windows")
-
-
-def _among_zeros(load: Any, places: Sequence[Expr], sizes: Sequence[int]) -> Expr:
-    """The plane at a place, where it is surrounded by zeros."""
-    dtype = str(places[0].ty)
+    batch, count, *plane = extents(offsets)
+    taps, dtype = product(windows.kernel), str(offsets.dtype)
+    shape = (batch, count // (2 * taps), taps, 4, *plane)
     zero, one = tirx.const(0, dtype), tirx.const(1, dtype)
-    reached = tirx.all(
-        *(
-            tirx.all(place > tirx.const(-1, dtype), place < tirx.const(size, dtype))
-            for place, size in zip(places, sizes, strict=True)
-        )
-    )
-    near = []  # along each axis the two pixels, each with its weight and whether it exists
-    for place, size in zip(places, sizes, strict=True):
-        known = tirx.Select(reached, place, zero)
-        floor = tirx.floor(known)
-        first, part = floor.astype("int32"), known - floor
-        # Not of `first`: TVM would take what is known of it for granted in the address of the value.
-        exist = (floor >= zero, floor < tirx.const(size - 1, dtype))
-        near.append([(first, one - part, exist[0]), (first + 1, part, exist[1])])
-    total: Expr = zero
-    for y, y_weight, y_exists in near[0]:
-        for x, x_weight, x_exists in near[1]:
-            value = load(*(_clamped(at, size) for at, size in zip((y, x), sizes, strict=True)))
-            total = total + tirx.Select(tirx.all(y_exists, x_exists), value, zero) * (y_weight * x_weight)
-    return tirx.Select(reached, total, zero)
+
+    def moved(axis: int, at: Sequence[Expr]) -> Expr:
+        n, group, tap, _, *place = at
+        in_window = tap // windows.kernel[1] if axis == 0 else tap % windows.kernel[1]
+        still = place[axis] * windows.strides[axis] - windows.pads[axis] + in_window * windows.dilations[axis]
+        return tirx.Cast(dtype, still) + offsets(n, (group * taps + tap) * 2 + axis, *place)
+
+    def near(axis: int, at: Sequence[Expr]) -> tuple[Expr, Expr]:
+        """The last pixel that is not behind the tap, -1 in front of the plane, and how far behind it the tap
+        is; of a tap that is nowhere, the place behind the last pixel."""
+        place, size = moved(axis, at), tirx.const(sizes[axis], dtype)
+        known = tirx.Select(tirx.all(place > -one, place < size), place, size)
+        return tirx.floor(known), known - tirx.floor(known)
+
+    def second(axis: int, at: Sequence[Expr]) -> Expr:
+        return (at[3] // 2 if axis == 0 else at[3] % 2) > 0
+
+    def pixel(*at: Expr) -> Expr:
+        chosen = []
+        for axis, size in enumerate(sizes):
+            first = tirx.Cast("int32", near(axis, at)[0])
+            chosen.append(_clamped(first + tirx.Cast("int32", second(axis, at)), size))
+        return linear(chosen, sizes)
+
+    def weight(*at: Expr) -> Expr:
+        total = one if mask is None else mask(at[0], at[1] * taps + at[2], *at[4:])
+        exists = []
+        for axis, size in enumerate(sizes):
+            first, part = near(axis, at)
+            is_second = second(axis, at)
+            total = total * tirx.Select(is_second, part, one - part)
+            number = first + tirx.Select(is_second, one, zero)
+            exists += [number >= zero, number < tirx.const(size, dtype)]
+        return tirx.Select(tirx.all(*exists), total, zero)
+
+    return [
+        te.compute(shape, pixel, name="deformed_pixels"),
+        te.compute(shape, weight, name="deformed_weights"),
+    ]
+
+
+def deformed_windows(data: Tensor, pixels: Tensor, weights: Tensor) -> Tensor:
+    """[N, C, taps, rows, columns]: what each tap of each window reads of `data` [N, C, H, W], whose channels
+    share places in groups; a pixel that weighs nothing does not count, whatever it is."""
+    batch, channels, *sizes = extents(data)
+    _, groups, taps, _, *plane = extents(pixels)
+    zero = tirx.const(0, str(data.dtype))
+
+    def element(n: Expr, channel: Expr, tap: Expr, *at: Expr) -> Expr:
+        total: Expr = zero
+        for corner in range(4):
+            where = (n, channel // (channels // groups), tap, corner, *at)
+            number = pixels(*where)
+            value = data(n, channel, number // sizes[1], number % sizes[1])
+            total = total + tirx.Select(weights(*where) == zero, zero, value * weights(*where))
+        return total
+
+    return te.compute((batch, channels, taps, *plane), element, name="deformed_windows")
 
 
 def _clamped(index: Expr, size: int) -> Expr:

@@ -82,6 +82,16 @@ def test_a_tap_that_is_nowhere_reads_zero(session: Session, number: float) -> No
     np.testing.assert_allclose(found, np.full((2, 1, 3, 3), left.sum()), rtol=1e-4, atol=1e-5)
 
 
+def test_a_pixel_beside_the_tap_does_not_count(session: Session) -> None:
+    inputs = _inputs()
+    inputs["offset"][:] = 0
+    inputs["x"][0, 0, 0, 0] = inputs["x"][1, 1, 4, 4] = np.inf
+    found = np.isfinite(session.run(inputs)["deformed"])
+    expected = np.ones((2, 1, 3, 3), bool)
+    expected[0, 0, 0, 0] = expected[1, 0, 2, 2] = False
+    np.testing.assert_array_equal(found, expected)
+
+
 @pytest.mark.parametrize("number", NONSENSE)
 @pytest.mark.parametrize("corner", range(4))
 def test_regions_that_are_nowhere_read_zeros(session: Session, number: float, corner: int) -> None:
