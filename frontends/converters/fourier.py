@@ -104,7 +104,7 @@ def _stft(node: Node) -> Expr:
     shape = static_shape(signal)
     frames = 1 + (shape[1] - size) // step
     index = step * np.arange(frames)[:, None] + np.arange(size)
-    cut = node.builder.emit(relax.op.take(signal, constant(index.ravel()), axis=1))
+    cut = node.builder.emit(relax.op.take(signal, constant(index.ravel()), 1, "clip"))
     parts = shape[2] if len(shape) == 3 else 1
     framed = node.builder.emit(relax.op.reshape(cut, [shape[0], frames, size, parts]))
     if window is not None:

@@ -41,7 +41,7 @@ def _col2im(node: Node) -> Expr:
     with_zero = emit(relax.op.concat([flat, zero], axis=2))
     total: Expr = None
     for element in index:  # the first of each pixel, the second …
-        part = emit(relax.op.take(with_zero, constant(element), axis=2))
+        part = emit(relax.op.take(with_zero, constant(element), 2, "clip"))
         total = part if total is None else emit(total + part)
     return relax.op.reshape(total, [n, channels, *image])
 

@@ -61,13 +61,15 @@ def _max_with_indices(node: Node, data: Expr, axes: Sequence[Windows], column_ma
         raise ValueError("its windows are too many to look for the places of their maxima")
     emit = node.builder.emit
     flat = emit(relax.op.reshape(data, (*shape[:2], plane)))
-    elements = emit(relax.op.take(flat, constant(read.reshape(-1)), 2))
+    elements = emit(relax.op.take(flat, constant(read.reshape(-1)), 2, "clip"))
     elements = emit(relax.op.reshape(elements, (*shape[:2], *read.shape)))
     which = emit(relax.op.argmax(elements, 3))
     which = which if dtype_of(which) == "int64" else emit(relax.op.astype(which, "int64"))
     places = _elements(axes, shape[2:], column_major)
     first = np.arange(len(places), dtype=np.int64) * places.shape[1]
-    chosen = emit(relax.op.take(constant(places.reshape(-1)), emit(relax.op.add(which, constant(first))), 0))
+    chosen = emit(
+        relax.op.take(constant(places.reshape(-1)), emit(relax.op.add(which, constant(first))), 0, "clip")
+    )
     planes = np.arange(prod(shape[:2]), dtype=np.int64).reshape(*shape[:2], 1) * plane
     indices = emit(relax.op.add(chosen, constant(planes)))
     maxima = emit(relax.op.max(elements, 3))

@@ -144,7 +144,7 @@ def _chosen(node: Node, data: Expr, taps: Mapping[int, Taps]) -> Expr:
         elif _is_plane(node, axis):
             planes[axis] = chosen
         else:
-            result = node.builder.normalize(relax.op.take(result, constant(index), axis))
+            result = node.builder.normalize(relax.op.take(result, constant(index), axis, "clip"))
     return window_sum(result, planes) if planes else result
 
 
