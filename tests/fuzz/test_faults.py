@@ -91,6 +91,12 @@ FAULTS = {
             cropped = Slice(padded, four, seven, three)
             both = Concat<axis = 1>(cropped, b)
             y = Conv<strides = [3, 3]>(both, w) }""",
+    "a number of five axes gave its axes to planes": """
+        (float[1,3,4,5] x) => (float[1,3,2,2,5] y)
+        <int64[5] shape = {1, 3, 2, 2, 5}, float[1,1,1,1,1] number>
+        {   r = Reshape(x, shape)
+            a = Add(r, number)
+            y = Softmax<axis = 2>(a) }""",
     "a scatter that no pass folds had no code": """
         (float[1,1,1,6] x, float[2,1] a) => (float[1,1,1,6] y)
         <int64[2,4] at = {0, 0, 0, 4, 0, 0, 0, 1}, int64[1] two = {2}>

@@ -67,7 +67,7 @@ class PlaneView:
     def constant(self, array: Array, shape: Shape) -> Array:
         """A constant that is broadcast to the tensor's shape, as one that is broadcast to the planes."""
         if array.size == 1:
-            return array
+            return array.reshape((1,) * min(array.ndim, 4))
         n, c, h, w = self.shape
         full: Array = np.broadcast_to(array, shape)
         planes: Array = (
