@@ -43,7 +43,7 @@ def _settle_first(model: onnx.ModelProto) -> bool:
     inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
     shapes = {
         value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
-        for value in (*inferred.input, *inferred.value_info)
+        for value in (*inferred.input, *inferred.value_info, *inferred.output)
         if all(dim.HasField("dim_value") for dim in value.type.tensor_type.shape.dim)
     }
     for node, given in candidates:

@@ -110,6 +110,7 @@ _OPERATORS: dict[str, Callable[[Any, list[Any]], Any]] = {
     "relax.sign": lambda call, v: np.sign(v[0]),
     "relax.add": lambda call, v: v[0] + v[1],
     "relax.multiply": lambda call, v: v[0] * v[1],
+    "relax.negative": lambda call, v: -v[0],
     "relax.abs": lambda call, v: np.abs(v[0]),
     "relax.sqrt": lambda call, v: np.sqrt(v[0]),
     "relax.power": lambda call, v: v[0] ** v[1],
