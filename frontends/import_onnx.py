@@ -53,7 +53,7 @@ class ImportedModel:
 
     module:      `main`, executable as it is; see the module's docstring.
     signature:   inputs and outputs in ONNX order; `main`'s parameters have the same order.
-    node_of_var: the ONNX node each bound variable of `main` was computed by, by variable name.
+    node_of_var: the ONNX node each bound variable of `main` was computed by, and the input each parameter is.
     onnx_model:  the same computation in plain ONNX: what other runtimes are compared on.
     """
 
@@ -75,7 +75,11 @@ def import_loaded(model: onnx.ModelProto, file: str = "") -> ImportedModel:
     module = importer.from_onnx(widen_halves(model).graph, standard_opset(model))
     module = relax.transform.DeadCodeElimination(["main"])(module)
     signature = importer.notes.signature(module, model.graph, file)
-    return ImportedModel(module, signature, importer.node_of_var(module), model)
+    inputs = {
+        str(param.name): spec.name
+        for param, spec in zip(module["main"].params, signature.inputs, strict=True)
+    }
+    return ImportedModel(module, signature, inputs | importer.node_of_var(module), model)
 
 
 class _Importer(ONNXGraphImporter):
@@ -96,9 +100,10 @@ class _Importer(ONNXGraphImporter):
         pending: list[str] = []
         for block in module["main"].body.blocks:
             for binding in block.bindings:
-                pending.append(binding.var.name)
-                source = binding.value.name if isinstance(binding.value, relax.Var) else binding.var.name
-                node = self.node_of_result.get(binding.var.name) or table.get(source)
+                name = str(binding.var.name)
+                pending.append(name)
+                source = str(binding.value.name) if isinstance(binding.value, relax.Var) else name
+                node = self.node_of_result.get(name) or table.get(source)
                 if node is not None:
                     table.update(dict.fromkeys(pending, node))
                     pending.clear()

@@ -42,7 +42,7 @@ class Node:
 
 def origin(name: str) -> str:
     """The variable of the imported module that a variable was derived from: "conv" of "conv'2"."""
-    return name.partition("'")[0]
+    return str(name).partition("'")[0]
 
 
 def operator_name(expr: Expr) -> str:

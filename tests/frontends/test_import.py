@@ -56,12 +56,17 @@ def test_data_movement_becomes_relax_operators(save):
 def test_every_variable_knows_its_node(save):
     model = model_text("conv_bias_relu", 13)
     model.graph.node[0].name = "/stem/Conv"
+    old, new = model.graph.input[0].name, "1 image"  # no identifier
+    model.graph.input[0].name = new
+    model.graph.node[0].input[:] = [new if name == old else name for name in model.graph.node[0].input]
     imported = import_model(save(model))
     nodes = {node.name for node in imported.onnx_model.graph.node}
     assert nodes == {"/stem/Conv", "Relu_1"}
     bindings = [binding for block in imported.module["main"].body.blocks for binding in block.bindings]
     named = {binding.var.name: binding.value for binding in bindings}
-    assert set(imported.node_of_var) == set(named)
+    (parameter,) = (param.name for param in imported.module["main"].params)
+    assert set(imported.node_of_var) == {*named, parameter}
+    assert imported.node_of_var[parameter] == new
     assert {imported.node_of_var[var] for var in named} == nodes
     convolution = next(var for var, value in named.items() if _is_call(value, "relax.nn.conv2d"))
     assert imported.node_of_var[convolution] == "/stem/Conv"

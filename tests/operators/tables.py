@@ -18,7 +18,8 @@ def part_of(families: Iterable[tuple[Family, int]]) -> dict[str, Case]:
 def rest_of(families: Iterable[tuple[Family, int]]) -> dict[str, Case]:
     """The cases that `part_of` leaves out."""
     cases = {case.name: case for family, _ in families for case in family()}
-    return {name: case for name, case in cases.items() if name not in part_of(families)}
+    part = part_of(families)
+    return {name: case for name, case in cases.items() if name not in part}
 
 
 def outputs_of(cases: Iterable[Case], folder: Path) -> dict[str, list[Array]]:
