@@ -6,7 +6,7 @@ from tvm import relax
 from tvm.relax import op
 
 from tests.passes.modules import const, module
-from tvm_passes.verify import verify_same
+from tvm_passes.verify import has_steps, verify_same
 
 SHAPE = (2, 3)
 
@@ -67,3 +67,23 @@ def test_integers_must_be_equal() -> None:
 
     assert verify_same(shifted(0), shifted(0)) is None
     assert str(verify_same(shifted(0), shifted(1))).startswith("output 0 differs by 1 of ")
+
+
+def test_few_elements_may_lie_beyond_a_step() -> None:
+    """Halves fall to either side; where all do, or nothing has steps, that is a difference."""
+
+    def rounded(offsets: list[float]):
+        return of(lambda emit, x: emit(op.round(emit(op.add(op.multiply(x, const(0.0)), const([offsets]))))))
+
+    before = rounded([0.25, 0.5, 0.75])
+    assert has_steps(before)
+    assert not has_steps(scaled(1))
+    assert verify_same(before, rounded([0.25, 0.5 + 1e-6, 0.75])) == "output 0 differs by 1 of 1"
+    ordered = of(lambda emit, x: emit(op.astype(op.greater(x, const(0.0)), "float32")))
+    assert has_steps(ordered)
+    other = np.zeros((2, 3), "float32")
+    other[0, 0] = 1.0
+    one_off = of(lambda emit, x: emit(op.round(op.add(op.multiply(x, const(0.0)), const(other.tolist())))))
+    none_off = of(lambda emit, x: emit(op.round(op.multiply(x, const(0.0)))))
+    assert verify_same(none_off, one_off) is None
+    assert verify_same(of(lambda emit, x: emit(op.multiply(x, const(0.0)))), one_off) is not None
