@@ -30,13 +30,20 @@ def parse_target(text: str) -> Target:
     know the processor, or no schedule exists for the kind of device.
     """
     text = text.strip()
-    target = _create(host_config() if text == "host" else _config(text), text)
-    if target.kind.name not in _KINDS:
-        raise TargetError(f"target '{text}': no schedules for devices of kind '{target.kind.name}'")
+    config = host_config() if text == "host" else _config(text)
+    if isinstance(config, dict):
+        _require_schedules(config.get("kind"), text)  # TVM looks for the toolkits of others, and complains
+    target = _create(config, text)
+    _require_schedules(target.kind.name, text)
     mcpu, triple = target.attrs.get("mcpu"), _triple(target)
     if mcpu and not codegen.llvm_is_valid_cpu(mcpu, triple):
         raise TargetError(f"target '{text}': LLVM knows no processor '{mcpu}' for {triple}")
     return target
+
+
+def _require_schedules(kind: object, text: str) -> None:
+    if kind in Target.list_kinds() and kind not in _KINDS:
+        raise TargetError(f"target '{text}': no schedules for devices of kind '{kind}'")
 
 
 def host_config() -> dict[str, Any]:

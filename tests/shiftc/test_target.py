@@ -80,6 +80,13 @@ def test_refusals(text: str, words: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_a_device_without_schedules_is_refused_quietly(capfd: pytest.CaptureFixture[str]) -> None:
+    for text in ("cuda", '{"kind": "rocm"}', "opencl -device=mali"):
+        with pytest.raises(TargetError, match="no schedules for devices of kind"):
+            parse_target(text)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_features_follow_the_processor_and_mattr() -> None:
     haswell = parse_target("llvm -mtriple=x86_64-linux-gnu -mcpu=haswell")
     assert {"avx2", "fma"} <= set(required_features(haswell))
