@@ -4,15 +4,15 @@
     python -m benchmarks.layers --layers 2x2 float16 # those whose name holds one of these
 
 Each is a model of its own, so the layout of its input and output and the call from Python are in its time, as
-they are in onnxruntime's. Both take turns in one process; what counts is the fastest turn. Prints a table.
+they are in onnxruntime's. Writes `<machine>-layers.json` and a Markdown table.
 """
 
 from __future__ import annotations
 
-import argparse
+import json
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -20,18 +20,19 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
+from benchmarks.command_line import add_rounds, as_json, plain_parser, results_path
 from benchmarks.layer_models import convolution, layer, transposed
-from shiftc.bench.contestants import OURS, REFERENCE, load_contestants
-from shiftc.bench.lookout import lookout
-from shiftc.bench.peer import find_peer
-from shiftc.bench.pinning import on_one_core
-from shiftc.bench.turns import time_in_turns
-from shiftc.build import build_program
-from shiftc.options import ModelOptions, PassOptions
+from benchmarks.markdown import DISTURBED_LEGEND, document, marked, percent, row
+from benchmarks.results_file import Measurement, ResultsFile, now
+from shiftc.bench.compare import compare
+from shiftc.bench.contestants import OURS, REFERENCE
+from shiftc.bench.machine import this_machine
+from shiftc.options import BenchOptions, ModelOptions
 
 Make = Callable[[], onnx.ModelProto]
 
-_ROUNDS = 200
+KEY = ("layer",)
+_ROUNDS = 30
 
 
 def _bilinear(channels: int, plane: int) -> onnx.ModelProto:
@@ -63,33 +64,51 @@ LAYERS: Mapping[str, Make] = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Times the layers that the command line asks for."""
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    parser = plain_parser(__doc__)
     parser.add_argument("--layers", nargs="+", metavar="PART", help="parts of names (all layers)")
-    parser.add_argument("--rounds", type=int, default=_ROUNDS, help=f"turns of each runtime ({_ROUNDS})")
+    add_rounds(parser, _ROUNDS)
     chosen = parser.parse_args(arguments)
-    print("| layer | shiftc, ms | onnxruntime, ms | ratio | error |\n|---|---|---|---|---|")
+    machine = this_machine()
+    file = ResultsFile(results_path(chosen.results, machine, "host", "layers"), KEY)
     for name, make in LAYERS.items():
         if chosen.layers is None or any(part in name for part in chosen.layers):
-            print(row(name, make(), chosen.rounds), flush=True)
+            found = {"layer": name, **measure(make(), chosen.rounds), "time": now()}
+            file.add(as_json(machine, "host"), [found], partial(table, f"Layers on {machine.processor}"))
+            print(name, json.dumps(found), flush=True)
     return 0
 
 
-def row(name: str, model: onnx.ModelProto, rounds: int) -> str:
-    """The table's row of a layer: compiles, loads and times it."""
+def measure(model: onnx.ModelProto, rounds: int) -> Measurement:
+    """The layer beside onnxruntime, as `shiftc bench` says it of one thread."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "layer.onnx"
         onnx.save(model, path)
-        options = ModelOptions(path)
-        program = build_program(options, PassOptions())
-        contestants = load_contestants(program, options, [find_peer(REFERENCE)], Path(folder))
-    if contestants.failures:
-        return f"| {name} | | {contestants.failures[REFERENCE]} | | |"
-    with on_one_core(threads=1):
-        measured = time_in_turns(contestants.runnables, rounds, lookout(threads=1))
-    ours, theirs = (min(measured.seconds[runtime]) for runtime in (OURS, REFERENCE))
-    error = contestants.error(OURS)
-    return f"| {name} | {1e3 * ours:.3f} | {1e3 * theirs:.3f} | {ours / theirs:.2f} | {error:.1e} |"
+        options = BenchOptions(ModelOptions(path), rounds=rounds, threads=(1,), against=(REFERENCE,))
+        (comparison,) = compare(options).comparisons
+    return comparison.as_json()
+
+
+_COLUMNS = ("layer", "shiftc ms", "onnxruntime ms", "ratio", "of the floor", "error")
+
+
+def table(title: str, measurements: Iterable[Measurement]) -> str:
+    """Markdown: one row a layer."""
+    text = [
+        "One thread, batch 1, medians in turns. Ratio: shiftc's time over onnxruntime's, below 1 is faster.",
+        "Floor: the layer's multiply-adds at the machine's measured peak.",
+        DISTURBED_LEGEND,
+    ]
+    return document(title, text, _COLUMNS, map(_row, measurements))
+
+
+def _row(m: Measurement) -> str:
+    ours, theirs = (m["runtimes"][name] for name in (OURS, REFERENCE))
+    if theirs["failure"]:
+        return row([m["layer"], f"{ours['median_ms']:.3f}", theirs["failure"], "", "", ""])
+    ratio = ours["median_ms"] / theirs["median_ms"]
+    times = (f"{each['median_ms']:.3f}" for each in (ours, theirs))
+    cells = [*times, f"{ratio:.2f}", percent(m["of_floor"]), f"{ours['error']:.1e}"]
+    return row([marked(m["layer"], m), *cells])
 
 
 if __name__ == "__main__":
