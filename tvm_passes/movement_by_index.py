@@ -22,8 +22,8 @@ def _take(call: Call, ty: Any, constant: Constant) -> Plan:
 
 @moves("relax.gather_elements")
 def _gather_elements(call: Call, ty: Any, constant: Constant) -> Plan:
-    indices, axis = constant(call.args[1]), int(call.attrs.axis)
-    return call.args[:1], lambda v: np.take_along_axis(v[0], indices, axis)
+    elements = _elements(constant(call.args[1]), int(call.attrs.axis))
+    return call.args[:1], lambda v: v[0][elements]
 
 
 @moves("relax.gather_nd")
@@ -57,14 +57,15 @@ def _slice_scatter(call: Call, ty: Any, constant: Constant) -> Plan:
 @moves("relax.scatter_elements")
 def _scatter_elements(call: Call, ty: Any, constant: Constant) -> Plan:
     _update_only(str(call.attrs.reduction))
-    indices, axis = constant(call.args[1]), int(call.attrs.axis)
+    elements = _elements(constant(call.args[1]), int(call.attrs.axis))
+    return (call.args[0], call.args[2]), _assignment(elements)
 
-    def apply(values: Sequence[Array]) -> Array:
-        out = np.array(values[0], np.result_type(*values))
-        np.put_along_axis(out, indices, values[1], axis)
-        return out
 
-    return (call.args[0], call.args[2]), apply
+def _elements(indices: Array, axis: int) -> tuple[Any, ...]:
+    """Those that indices along an axis stand for: where they are fewer than the data's rows, of the first."""
+    places: list[Any] = list(np.ogrid[tuple(slice(size) for size in indices.shape)])
+    places[axis] = indices
+    return tuple(places)
 
 
 def _update_only(reduction: str) -> None:

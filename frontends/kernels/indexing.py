@@ -140,12 +140,31 @@ def _scatter(
     return sequential("scatter", [data, indices, updates], [(extents(data), str(data.dtype))], emit)
 
 
+def _legalize_gather_elements(builder: relax.BlockBuilder, call: Call) -> relax.Expr:
+    return builder.call_te(
+        gather_elements, *call.args, int(call.attrs.axis), primfunc_name_hint="gather_elements"
+    )
+
+
+def _legalize_scatter_elements(builder: relax.BlockBuilder, call: Call) -> relax.Expr:
+    how = (int(call.attrs.axis), _reduction(call))
+    return builder.call_te(scatter_elements, *call.args, *how, primfunc_name_hint="scatter_elements")
+
+
 def _legalize_scatter_nd(builder: relax.BlockBuilder, call: Call) -> relax.Expr:
-    data, indices, updates = call.args
+    return builder.call_te(scatter_nd, *call.args, _reduction(call), primfunc_name_hint="scatter_nd")
+
+
+def _reduction(call: Call) -> str:
+    """ONNX's name."""
     reduction = str(call.attrs.reduction)
-    named = {"update": "none"}.get(reduction, reduction)
-    return builder.call_te(scatter_nd, data, indices, updates, named, primfunc_name_hint="scatter_nd")
+    return "none" if reduction == "update" else reduction
 
 
-register_op_attr("relax.scatter_nd", "FLegalize", _legalize_scatter_nd, level=11)
-"""In place of TVM's, whose kernel is not compiled for some shapes: it leaves the offset of a buffer open."""
+for _name, _legalize in {
+    "relax.gather_elements": _legalize_gather_elements,
+    "relax.scatter_elements": _legalize_scatter_elements,
+    "relax.scatter_nd": _legalize_scatter_nd,
+}.items():
+    # In place of TVM's, for what no pass folds: they take shapes that fit, and leave a buffer's offset open.
+    register_op_attr(_name, "FLegalize", _legalize, level=11)

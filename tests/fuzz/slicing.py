@@ -150,6 +150,21 @@ def gathered(draft: Draft, x: Value) -> list[Value]:
     return [draft.one("Gather", [x, draft.integers(indices)], shape, axis=_numbered(draft, axis, x.rank))]
 
 
+def gathered_elements(draft: Draft, x: Value) -> list[Value]:
+    """An element for each index, of as many rows or fewer; or the other way round, the last one counts."""
+    axis = draft.axis(x)
+    shape = [draft.choices.number(1, size) if chance(draft.choices, 40) else size for size in x.shape]
+    indices = draft.random.integers(-x.shape[axis], x.shape[axis], shape)
+    if chance(draft.choices, 50):
+        return [draft.one("GatherElements", [x, draft.constant(indices, "int64")], shape, axis=axis)]
+    order = np.argsort(
+        draft.random.random(x.shape), axis=axis
+    )  # no element twice: which counts is not defined
+    different = order[tuple(slice(size) for size in shape)]
+    inputs: list[Value | str] = [x, draft.constant(different, "int64"), draft.floats(*shape)]
+    return [draft.one("ScatterElements", inputs, x.shape, axis=axis)]
+
+
 def scattered(draft: Draft, x: Value) -> list[Value]:
     """Some channels of a tensor are assigned from others, at indices of one to all axes."""
     source = draft.like(x)

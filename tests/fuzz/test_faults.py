@@ -97,6 +97,12 @@ FAULTS = {
         {   r = Reshape(x, shape)
             a = Add(r, number)
             y = Softmax<axis = 2>(a) }""",
+    "indices of some rows were taken for those of all": """
+        (float[1,3,4,5] x, float[1,1,2,5] a) => (float[1,3,4,5] y, float[1,1,3,2] z)
+        <int64[1,1,2,5] at = {0, 2, 1, 1, 0, 3, 0, 2, 2, 1}, int64[1,1,3,2] from = {0, 2, 1, 1, 0, 3}>
+        {   r = Relu(x)
+            y = ScatterElements<axis = 2>(r, at, a)
+            z = GatherElements<axis = 2>(r, from) }""",
     "a scatter that no pass folds had no code": """
         (float[1,1,1,6] x, float[2,1] a) => (float[1,1,1,6] y)
         <int64[2,4] at = {0, 0, 0, 4, 0, 0, 0, 1}, int64[1] two = {2}>

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 import numpy as np
 
@@ -25,14 +27,28 @@ def run_generic(state: State, invocation: Invocation, where: Where) -> Accesses:
     read = [tensor for tensors in touched.reads.values() for tensor in tensors]
     addresses = iter(invocation.arguments)
     reads: list[tuple[Memory, Array]] = []
-    inputs = [_read(state, tensor, next(addresses), where, reads) for tensor in read]
-    shapes = [(tensor.shape, tensor.dtype) for tensor in touched.writes if isinstance(tensor, Plain)]
-    results = evaluate_function(invocation.scheduled.operator, inputs, shapes, where)
+    operator = invocation.scheduled.operator
+    inputs = [
+        _as_parameter(_read(state, tensor, next(addresses), where, reads), param)
+        for tensor, param in zip(read, operator.params, strict=False)
+    ]
+    outputs = [_shape_of(param) for param in operator.params[len(inputs) :]]
+    results = evaluate_function(operator, inputs, outputs, where)
     writes = [
         _write(state, tensor, next(addresses), result, where)
         for tensor, result in zip(touched.writes, results, strict=True)
     ]
     return Accesses(reads, writes)
+
+
+def _shape_of(param: Any) -> tuple[tuple[int, ...], str]:
+    return tuple(map(int, param.shape)), str(param.ty.dtype)
+
+
+def _as_parameter(tensor: Array, param: Any) -> Array:
+    """The bytes of a tensor as a function takes them: a copy sees them flat."""
+    shape, dtype = _shape_of(param)
+    return np.ascontiguousarray(tensor).reshape(-1).view(dtype).reshape(shape)
 
 
 def _words(tensor: Plain, address: Address) -> tuple[Memory, Array]:
