@@ -22,6 +22,7 @@ from pathlib import Path
 
 import attrs
 import tvm
+import tvm_ffi
 from tvm.ir import IRModule
 
 from schedules.machine import machine_of
@@ -160,7 +161,7 @@ def _lowered(
     times: dict[str, float],
 ) -> Lowered:
     """All passes; fills in what they found and how long each took."""
-    mod = _through_passes(mod, options, report, times)
+    imported, mod = mod, _through_passes(mod, options, report, times)
     started = time.perf_counter()
     all_forms = options.opt_level == 3
     forms = Forms(options.winograd and all_forms, options.pairing and all_forms)
@@ -168,7 +169,7 @@ def _lowered(
     lowered = lower(mod, target, options.threads, options.node_of_var, forms, options.records, tiling)
     times["lower"] = time.perf_counter() - started
     if options.verify_program:
-        _verify(mod, lowered, options.node_of_var)
+        _verify(imported, lowered, options.node_of_var)
     if options.dump_ir is not None:
         _dump(options, len(PASSES) - 1, "lower", lowered.module)
     return lowered
@@ -206,6 +207,9 @@ def _through_passes(
         started = time.perf_counter()
         changed = relax_pass(mod)
         times[name] = time.perf_counter() - started
+        if not tvm_ffi.structural_equal(mod["main"].ret_ty, changed["main"].ret_ty):
+            types = (str(each["main"].ret_ty) for each in (mod, changed))
+            raise PassError(f"pass {name} changes the outputs' types: {' became '.join(types)}")
         if options.verify_passes:
             difference = verify_same(mod, changed)
             if difference is not None:

@@ -79,6 +79,22 @@ def test_verification_names_the_pass_that_is_wrong(name: str, monkeypatch: pytes
         compiled(NETWORK, verify_passes=True)
 
 
+def test_no_pass_changes_the_outputs_types(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "fuse", lambda mod: module([SHAPE], lambda emit, x: emit(op.nn.relu(x))))
+    with pytest.raises(PassError, match=r"^pass fuse changes the outputs' types: R.Tensor.* became R.Tensor"):
+        compiled(NETWORK)
+
+
+@pytest.mark.usefixtures("verified_in_numpy")
+def test_verification_of_the_program_holds_passes_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = module([SHAPE], lambda emit, x: emit(op.multiply(_network(emit, x), const(1.5))))
+    monkeypatch.setattr(pipeline, "commute", lambda _: wrong)
+    with pytest.raises(
+        PassError, match=r"^the program computes something else than the model: output 0 differs"
+    ):
+        compiled(NETWORK, verify_program=True)
+
+
 def test_the_module_after_every_pass_is_written(tmp_path: Path) -> None:
     directory = tmp_path / "ir" / "network"
     compiled(NETWORK, dump_ir=directory)

@@ -1,4 +1,4 @@
-"""A planned program beside the module that it was planned from."""
+"""A planned program beside the module that was compiled."""
 
 from __future__ import annotations
 
