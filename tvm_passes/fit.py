@@ -22,6 +22,8 @@ from .index_map import ChannelMap, IndexMap, Piece, Shape, merge_pieces
 Coordinates = npt.NDArray[Any]
 MAX_PARTS = 256
 """A channel cut into more parts than this is not worth a table of boxes."""
+MAX_PARTS_OF_ALL = 4096
+"""Nor are channels that are cut into more parts together; those that move alike count once."""
 
 
 @attrs.frozen
@@ -50,13 +52,18 @@ def fit(coordinates: Coordinates, sources: Sequence[Source]) -> IndexMap | str:
     fitted = _fit_boxes(coordinates, sources)
     channels: list[ChannelMap] = []
     templates: dict[bytes, tuple[Coordinates, ChannelMap]] = {}
+    parts = 0
     for index in range(c):
         pieces = fitted[index]
         if pieces is None:
+            known = len(templates)
             try:
                 pieces = _fit_like_before(coordinates[:, index], sources, templates)
             except NoFitError as reason:
                 return f"{reason} (channel {index})"
+            parts += len(pieces) if len(templates) > known else 0
+            if parts > MAX_PARTS_OF_ALL:
+                return f"its channels are cut into more than {MAX_PARTS_OF_ALL} parts"
         channels.append(pieces)
     return IndexMap(tuple(source.shape for source in sources), (n, c, h, w), tuple(channels))
 

@@ -63,19 +63,37 @@ ChannelMap = tuple[Piece, ...]
 
 def merge_pieces(pieces: Sequence[Piece]) -> ChannelMap:
     """The same reads in fewer pieces where neighbours continue each other, in order of their boxes."""
-    merged = sorted((p.normalized() for p in pieces), key=lambda p: (p.box.start, p.box.stop))
-    changed = len(merged) > 1
-    while changed:
-        changed = False
+    merged = [p.normalized() for p in pieces]
+    count = len(merged) + 1
+    while 1 < len(merged) < count:
+        count = len(merged)
         for axis in (2, 1, 0):
-            for i, j in ((i, j) for i in range(len(merged)) for j in range(len(merged)) if i != j):
-                joined = _join(merged[i], merged[j], axis)
-                if joined is not None:
-                    merged = [p for k, p in enumerate(merged) if k not in (i, j)] + [joined]
-                    merged.sort(key=lambda p: (p.box.start, p.box.stop))
-                    changed = True
-                    break
-    return tuple(merged)
+            merged = _merged_along(merged, axis)
+    return tuple(sorted(merged, key=_place))
+
+
+def _merged_along(pieces: Sequence[Piece], axis: int) -> list[Piece]:
+    """Those in one line along the axis that read alike along the others, joined from the first on."""
+    lines: dict[object, list[Piece]] = {}
+    for piece in pieces:
+        other = [a for a in range(3) if a != axis]
+        rules = (piece.box.start, piece.box.stop, piece.offset, piece.stride)
+        key = (piece.source, piece.channel, *(rule[a] for rule in rules for a in other))
+        lines.setdefault(key, []).append(piece)
+    merged: list[Piece] = []
+    for line in lines.values():
+        first, *others = sorted(line, key=_place)
+        for piece in others:
+            joined = _join(first, piece, axis)
+            if joined is None:
+                merged.append(first)
+            first = piece if joined is None else joined
+        merged.append(first)
+    return merged
+
+
+def _place(piece: Piece) -> tuple[Triple, Triple]:
+    return piece.box.start, piece.box.stop
 
 
 def _join(low: Piece, high: Piece, axis: int) -> Piece | None:
