@@ -38,12 +38,12 @@ def test_a_concat_is_a_piece_per_source(lengths: list[int], gap: int, axis: int)
 
 def test_channels_of_too_many_parts_together(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each alone would be a table of boxes, all of them would be thousands."""
-    monkeypatch.setattr("tvm_passes.fit.MAX_PARTS_OF_ALL", 300)
+    monkeypatch.setattr("tvm_passes.fit.MAX_PARTS_OF_ALL", 200)
     random = np.random.default_rng(0)
     source = Source(1, (1, 3, 10, 12))
     elements = np.arange(1, 1 + source.size).reshape(3, 10, 12)
     order = np.argsort(random.random(elements.shape), axis=2)
     moved = np.take_along_axis(elements, order, axis=2)[None]
-    assert fit(moved, [source]) == "its channels are cut into more than 300 parts"
+    assert fit(moved, [source]) == "its channels are cut into more than 200 parts"
     alike = np.take_along_axis(elements, np.repeat(order[:1], 3, axis=0), axis=2)[None]
     assert isinstance(fit(alike, [source]), IndexMap)
