@@ -76,7 +76,8 @@ def test_generic(
     call, outputs, _ = compile_call(scheduled, arrays, target)
     call()
     expected = tensors[-1].numpy()
-    np.testing.assert_allclose(outputs[-1].numpy().reshape(expected.shape), expected, rtol=1e-5, atol=1e-6)
+    found = outputs[-1].numpy().reshape(expected.shape)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=2e-5)  # SSE2 rounds products and sums apart
 
 
 def test_large_operators_share_threads() -> None:
