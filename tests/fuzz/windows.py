@@ -202,8 +202,17 @@ def resized(draft: Draft, x: Value) -> Value:
         return draft.one(
             "Resize", [x, "", "", draft.integers([n, c, *sizes])], [n, c, *sizes], **attributes
         )  # fmt: skip
+    # Of a part of an element at the end, ONNX's reference and onnxruntime make different things there.
+    whole = coordinates == "align_corners"
     scales = [
-        pick(choices, [s for s in (0.5, 1.0, 1.5, 2.0, 2.0, 2.0, 3.0) if extent * s >= 1])
+        pick(
+            choices,
+            [
+                scale
+                for scale in (0.5, 1.0, 1.5, 2.0, 2.0, 2.0, 3.0)
+                if extent * scale >= 1 and not (whole and extent * scale % 1)
+            ],
+        )
         for extent in (h, w)
     ]
     sizes = [int(extent * scale) for extent, scale in zip((h, w), scales, strict=True)]
