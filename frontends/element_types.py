@@ -6,6 +6,7 @@ import onnx
 from onnx import TensorProto
 
 from frontends.errors import UnsupportedTypeError
+from frontends.narrow_types import NARROW
 from frontends.signature import dtype_name
 
 _SUPPORTED = frozenset(
@@ -17,7 +18,7 @@ _SUPPORTED = frozenset(
     }
 )
 _NAMES = frozenset(dtype_name(kind) for kind in _SUPPORTED)
-_ADVICE = "use float32, or an integer type of 8 bits or more"
+_ADVICE = "use float32, or another type of real numbers"
 
 
 def require_supported_interface(graph: onnx.GraphProto, file: str) -> None:
@@ -26,7 +27,7 @@ def require_supported_interface(graph: onnx.GraphProto, file: str) -> None:
         tensor = value.type.tensor_type if value.type.HasField("tensor_type") else None
         if tensor is None or tensor.elem_type == TensorProto.STRING:
             raise UnsupportedTypeError(f"'{value.name}' is not a tensor of numbers", file=file)
-        if tensor.elem_type not in _SUPPORTED:
+        if tensor.elem_type not in _SUPPORTED | NARROW.keys():
             raise UnsupportedTypeError(f"'{value.name}' is {_name(tensor.elem_type)}: {_ADVICE}", file=file)
     if graph.sparse_initializer:
         name = graph.sparse_initializer[0].values.name

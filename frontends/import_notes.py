@@ -15,6 +15,7 @@ from frontends.converters.node import Counted, Expr, Node
 from frontends.data_dependent import carried
 from frontends.errors import DynamicShapeError
 from frontends.names import unique_name
+from frontends.narrow_types import NARROW
 from frontends.signature import Signature, TensorSpec, tensor_specs
 
 
@@ -58,10 +59,13 @@ class ImportNotes:
         returned = module["main"].ret_ty
         types = [returned] if isinstance(returned, relax.TensorType) else list(returned.fields)
         outputs = zip(graph.output, types, strict=False)  # numbers of rows come behind
-        return Signature(tuple(inputs), tuple(self._output(value.name, ty, file) for value, ty in outputs))
+        return Signature(tuple(inputs), tuple(self._output(value, ty, file) for value, ty in outputs))
 
-    def _output(self, name: str, tensor: Any, file: str) -> TensorSpec:
+    def _output(self, value: onnx.ValueInfoProto, tensor: Any, file: str) -> TensorSpec:
+        name = value.name
         if tensor.shape is None or not all(isinstance(dim, tvm.tirx.IntImm) for dim in tensor.shape):
             raise DynamicShapeError(f"the shape of output '{name}' depends on data", file=file)
         axis = self._counted[name].axis if name in self._counted else None
-        return TensorSpec(name, tuple(int(dim) for dim in tensor.shape), str(tensor.dtype), counted_axis=axis)
+        narrow = NARROW.get(value.type.tensor_type.elem_type)
+        dtype = str(tensor.dtype) if narrow is None else narrow.name  # programs return codes
+        return TensorSpec(name, tuple(int(dim) for dim in tensor.shape), dtype, counted_axis=axis)

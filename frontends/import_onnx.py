@@ -35,6 +35,8 @@ from frontends.known_values import evaluate
 from frontends.load import DEFAULT_OPTIONS, ImportOptions, load_model
 from frontends.model_file import standard_opset
 from frontends.names import unique_name
+from frontends.narrow_codes import DOMAIN as NARROW_DOMAIN
+from frontends.narrow_codes import carry_codes
 from frontends.node_errors import reason_of
 from frontends.operators import require_converters
 from frontends.signature import Signature, static_shape
@@ -72,7 +74,8 @@ def import_loaded(model: onnx.ModelProto, file: str = "") -> ImportedModel:
     """Import what `load_model` returned. Raises a `ModelError`."""
     require_converters(model, file)
     importer = _Importer(file)
-    module = importer.from_onnx(widen_halves(model).graph, standard_opset(model))
+    carried = widen_halves(carry_codes(model, file))
+    module = importer.from_onnx(carried.graph, standard_opset(model))
     module = relax.transform.DeadCodeElimination(["main"])(module)
     signature = importer.notes.signature(module, model.graph, file)
     inputs = {
@@ -181,7 +184,7 @@ class _Importer(ONNXGraphImporter):
         return bound
 
     def _convert(self, node: Node) -> list[Any]:
-        if node.operator in CONVERTERS and node.domain == STANDARD_DOMAIN:
+        if node.operator in CONVERTERS and node.domain in (STANDARD_DOMAIN, NARROW_DOMAIN):
             result = CONVERTERS[node.operator](node)
             results = result if isinstance(result, list) else [result]
         else:
@@ -197,6 +200,8 @@ class _Importer(ONNXGraphImporter):
         return results[:1] if node.operator in _ONE_OUTPUT_OPERATORS else results
 
     def _is_foldable(self, node: Node) -> bool:
+        if node.domain == NARROW_DOMAIN:  # ONNX's reference does not know it
+            return False
         return node.has_only_constants and node.operator not in RANDOM_OPERATORS | _COPYING_OPERATORS
 
     def _fold(self, node: onnx.NodeProto, inputs: list[Any]) -> list[Any]:

@@ -7,15 +7,14 @@ from onnx import numpy_helper
 
 from frontends.known_values import evaluate
 from frontends.model_file import standard_opset
+from frontends.narrow_types import NARROW
 from frontends.quantization import EVALUATORS
 from frontends.standard_domain import STANDARD_DOMAIN
 
 
 def dequantize_weights(model: onnx.ModelProto) -> None:
-    """Evaluates, in place, every QuantizeLinear and DequantizeLinear of weights, in the order of the graph.
-
-    Weights may be of types that programs do not compute with: integers and floats of 4 and 8 bits.
-    """
+    """Evaluates, in place, QuantizeLinear and DequantizeLinear of weights, and all that is done to weights of
+    narrow types."""
     graph, opset = model.graph, standard_opset(model)
     weights = {tensor.name: tensor for tensor in graph.initializer}
     kept: list[onnx.NodeProto] = []
@@ -24,9 +23,9 @@ def dequantize_weights(model: onnx.ModelProto) -> None:
             kept.append(node)
             continue
         values = {name: numpy_helper.to_array(weights[name]) for name in node.input if name}
-        (result,) = evaluate(node, opset, values)
-        assert result is not None
-        weights[node.output[0]] = numpy_helper.from_array(result, node.output[0])
+        for name, result in zip(node.output, evaluate(node, opset, values), strict=True):
+            if result is not None:
+                weights[name] = numpy_helper.from_array(result, name)
     if len(kept) == len(graph.node):
         return
     del graph.node[:]
@@ -37,5 +36,7 @@ def dequantize_weights(model: onnx.ModelProto) -> None:
 
 
 def _is_of_weights(node: onnx.NodeProto, weights: dict[str, onnx.TensorProto]) -> bool:
-    quantized = node.domain == STANDARD_DOMAIN and node.op_type in EVALUATORS
-    return quantized and all(name in weights for name in node.input if name)
+    given = [name for name in node.input if name]
+    if node.domain != STANDARD_DOMAIN or not given or not all(name in weights for name in given):
+        return False
+    return node.op_type in EVALUATORS or any(weights[name].data_type in NARROW for name in given)

@@ -17,6 +17,7 @@ import onnx
 from onnx import AttributeProto, TensorProto, helper, numpy_helper
 
 from frontends.names import unique_name
+from frontends.value_types import value_types
 
 HALVES = frozenset({TensorProto.FLOAT16, TensorProto.BFLOAT16})
 
@@ -29,7 +30,7 @@ def widen_halves(model: onnx.ModelProto) -> onnx.ModelProto:
 
     model: static, its types inferred; returned as it is if it has none of these types.
     """
-    types = _types(model.graph)
+    types = value_types(model.graph)
     if not HALVES & set(types.values()):
         return model
     return _Widening(model, types).result()
@@ -99,13 +100,6 @@ class _Widening:
         if node.op_type == "Cast":
             return next((int(a.i) for a in node.attribute if a.name == "to"), None)
         return self.types.get(node.input[1]) if node.op_type == "CastLike" else None
-
-
-def _types(graph: onnx.GraphProto) -> dict[str, int]:
-    """The element type of every value that is known, by name."""
-    values = (*graph.input, *graph.value_info, *graph.output)
-    types = {value.name: int(value.type.tensor_type.elem_type) for value in values}
-    return types | {tensor.name: int(tensor.data_type) for tensor in graph.initializer}
 
 
 def _cast(source: str, result: str, to: int) -> onnx.NodeProto:

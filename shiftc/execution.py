@@ -10,7 +10,7 @@ import attrs
 from shiftc.options import RunOptions
 from shiftc.progress import Progress, silent
 from shiftc.runtime import load
-from shiftc.tensors import Tensors, made_up, read_tensors, write_tensors
+from shiftc.tensors import Tensors, made_up, read_inputs, write_tensors
 
 
 @attrs.frozen
@@ -29,7 +29,7 @@ def run_artifact(options: RunOptions, progress: Progress = silent) -> RunReport:
     progress("loading")
     session = load(options.artifact, options.affinity)
     if options.inputs:
-        inputs = read_tensors(options.inputs)
+        inputs = read_inputs(options.inputs, session.signature.inputs)
     else:
         inputs = made_up(session.signature.inputs, options.fill_mode, options.seed)
     progress("running")

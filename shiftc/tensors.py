@@ -14,7 +14,7 @@ from shiftc.atomic_file import replacing
 from shiftc.errors import InputFileError
 from shiftc.manifest import TensorSpec
 from shiftc.options import FillMode
-from shiftc.runtime.element_types import dtype_named
+from shiftc.runtime.element_types import as_bits, dtype_named, from_bits
 from shiftc.runtime.memory import aligned_empty
 
 Tensors = dict[str, npt.NDArray[Any]]
@@ -34,13 +34,26 @@ def read_tensors(path: Path) -> Tensors:
         raise InputFileError(f"'{path}' is not an .npz file: {error}") from error
 
 
+def read_inputs(path: Path, specs: tuple[TensorSpec, ...]) -> Tensors:
+    """The arrays of an .npz file, those of inputs in the types of these, which may be stored as bits. Raises
+    InputFileError."""
+    tensors = read_tensors(path)
+    for spec in specs:
+        if spec.name in tensors:
+            tensors[spec.name] = from_bits(tensors[spec.name], dtype_named(spec.dtype))
+    return tensors
+
+
 def write_tensors(path: Path, tensors: Mapping[str, npt.NDArray[Any]]) -> None:
-    """Writes arrays to an .npz file, all or nothing. Raises OutputError."""
+    """Writes arrays to an .npz file, all or nothing; of types that numpy lacks, their bits.
+
+    Raises OutputError.
+    """
     # Written by hand: as keywords of np.savez, some names of outputs would be arguments.
     with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
         for name, tensor in tensors.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, tensor, allow_pickle=False)
+                np.lib.format.write_array(member, as_bits(tensor), allow_pickle=False)
 
 
 def made_up(specs: tuple[TensorSpec, ...], mode: FillMode, seed: int = 0) -> Tensors:

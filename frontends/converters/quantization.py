@@ -8,42 +8,63 @@ import numpy as np
 from tvm import relax
 from tvm.ir import GenericConst
 
+from frontends.converters.narrow import encoded
 from frontends.converters.node import Converter, Expr, Node, constant, dtype_of, static_shape
 from frontends.converters.windows import convolution
+from frontends.narrow_types import NARROW
 from frontends.quantization import BOUNDS, parameter_shape, quantized_type, spread
-
-_STORED_AS = {"int2": "int8", "int4": "int8", "uint2": "uint8", "uint4": "uint8"}
-"""Types that no program computes with, and those that hold their numbers."""
 
 
 def _quantize(node: Node) -> Expr:
     """saturate(round_half_even(x / scale) + zero_point)"""
-    x, scale, zero_point = node.inputs[0], node.inputs[1], node.optional(2)
+    zero_point = node.optional(2)
     stated = {"output_dtype": node.attribute("output_dtype", 0)}
-    node.attribute("saturate"), node.attribute("precision")  # of floats of 8 bits; of a division in float32
+    node.attribute("saturate")  # of floats of 8 bits
     dtype = quantized_type(None if zero_point is None else dtype_of(zero_point), stated)
     if dtype not in BOUNDS:
         raise ValueError(f"it quantizes to {dtype}: only integers of at most 16 bits are supported")
-    low, high = BOUNDS[dtype]
-    computed = dtype_of(scale)
-    quotient = relax.op.divide(_as(x, computed), _spread(node, scale, x))
-    result = relax.op.round(node.builder.normalize(quotient))
+    return relax.op.astype(_rounded(node, *BOUNDS[dtype]), dtype)
+
+
+def _quantize_to_codes(node: Node) -> Expr:
+    """The same, to a narrow type: integers are rounded before the zero point is added, floats behind it."""
+    narrow = NARROW[node.attribute("output_dtype")]
+    saturate = bool(node.attribute("saturate", 1))
+    if narrow.name in BOUNDS:
+        return encoded(node.builder, _rounded(node, *BOUNDS[narrow.name]), narrow, saturate)
+    return encoded(node.builder, _with_zero_point(node, _quotient(node)), narrow, saturate)
+
+
+def _rounded(node: Node, low: int, high: int) -> Expr:
+    result = _with_zero_point(node, relax.op.round(_quotient(node)))
+    return node.builder.normalize(relax.op.clip(result, float(low), float(high)))
+
+
+def _quotient(node: Node) -> Expr:
+    x, scale = node.inputs[0], node.inputs[1]
+    node.attribute("precision")  # of the division: in the scale's type, or in float32
+    return node.builder.normalize(relax.op.divide(_as(x, dtype_of(scale)), _spread(node, scale, x)))
+
+
+def _with_zero_point(node: Node, quotient: Expr) -> Expr:
+    zero_point = node.optional(2)
     if zero_point is not None and not _is_zero(zero_point):
-        result = relax.op.add(result, _as(_spread(node, zero_point, x), computed))
-    result = relax.op.clip(node.builder.normalize(result), float(low), float(high))
-    return relax.op.astype(node.builder.normalize(result), _STORED_AS.get(dtype, dtype))
+        zero = _as(_spread(node, zero_point, node.inputs[0]), dtype_of(node.inputs[1]))
+        quotient = relax.op.add(quotient, zero)
+    return node.builder.normalize(quotient)
 
 
 def _dequantize(node: Node) -> Expr:
     """(x - zero_point) * scale"""
     x, scale, zero_point = node.inputs[0], node.inputs[1], node.optional(2)
-    if dtype_of(x) not in (*BOUNDS, "int32"):
+    if dtype_of(x) not in (*BOUNDS, "int32", "float32"):  # floats are numbers of a narrow type
         raise ValueError(f"it dequantizes {dtype_of(x)}: only integers of at most 32 bits are supported")
     if node.attribute("output_dtype", 0) not in (0, 1):
         raise ValueError("its result is not float32: leave out output_dtype")
     shifted = x
     if zero_point is not None and not _is_zero(zero_point):
-        shifted = relax.op.subtract(_as(x, "int32"), _as(_spread(node, zero_point, x), "int32"))
+        exact = "float32" if "float" in dtype_of(x) else "int32"
+        shifted = relax.op.subtract(_as(x, exact), _as(_spread(node, zero_point, x), exact))
     shifted = _as(node.builder.normalize(shifted), dtype_of(scale))
     return relax.op.multiply(shifted, _spread(node, scale, x))
 
@@ -101,5 +122,6 @@ CONVERTERS: Mapping[str, Converter] = {
     "ConvInteger": _conv_integer,
     "DequantizeLinear": _dequantize,
     "MatMulInteger": _matmul_integer,
+    "Quantize": _quantize_to_codes,
     "QuantizeLinear": _quantize,
 }

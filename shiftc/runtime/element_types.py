@@ -1,4 +1,5 @@
-"""Arrays as the tensors programs take, also of bfloat16, which numpy has only with ml_dtypes."""
+"""Arrays as the tensors programs take, also of the types that numpy has only with ml_dtypes: bfloat16, and
+those of fewer bits, of which programs take codes of a byte."""
 
 from __future__ import annotations
 
@@ -10,6 +11,13 @@ import numpy.typing as npt
 import tvm_ffi
 
 _BFLOAT16 = "bfloat16"
+_NUMPY = frozenset(
+    {
+        *("bool", "float16", "float32", "float64"),
+        *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
+    }
+)
+"""Types that numpy has itself."""
 _DLPACK_BFLOAT_CODE = 4
 _DTYPE_OFFSET = 20
 """Bytes in a DLTensor before its dtype: a pointer, a device of two int32, the number of dimensions."""
@@ -17,17 +25,30 @@ _DTYPE_OFFSET = 20
 
 def dtype_named(name: str) -> np.dtype[Any]:
     """The dtype of a manifest's element type."""
-    if name == _BFLOAT16:
-        import ml_dtypes  # registers the type; few programs need it
+    if name in _NUMPY:
+        return np.dtype(name)
+    import ml_dtypes  # few programs need it
 
-        bfloat16: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
-        return bfloat16
-    return np.dtype(name)
+    dtype: np.dtype[Any] = np.dtype(getattr(ml_dtypes, name))
+    return dtype
+
+
+def as_bits(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """`array` as files hold it: of a type that numpy lacks, the bits of every number as unsigned integers."""
+    return array if array.dtype.name in _NUMPY else array.view(f"uint{8 * array.dtype.itemsize}")
+
+
+def from_bits(array: npt.NDArray[Any], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """What `as_bits` was given, of this type; any other array as it is."""
+    has_bits = dtype.name not in _NUMPY and array.dtype == np.dtype(f"uint{8 * dtype.itemsize}")
+    return array.view(dtype) if has_bits else array
 
 
 def tensor_of(array: npt.NDArray[Any]) -> Any:
     """`array` as a tensor that shares its memory."""
-    return tvm_ffi.from_dlpack(_AsBfloat16(array) if array.dtype.name == _BFLOAT16 else array)
+    if array.dtype.name == _BFLOAT16:
+        return tvm_ffi.from_dlpack(_AsBfloat16(array))
+    return tvm_ffi.from_dlpack(array if array.dtype.name in _NUMPY else array.view(np.uint8))
 
 
 class _AsBfloat16:

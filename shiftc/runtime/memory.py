@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numpy.lib.stride_tricks import as_strided
 
 ALIGNMENT = 64
 """Bytes; what TVM's code generator assumes of every tensor it is given."""
@@ -23,8 +22,8 @@ def aligned_empty(shape: Sequence[int], dtype: npt.DTypeLike) -> npt.NDArray[Any
     size = math.prod(shape) * dtype.itemsize
     buffer = np.empty(size + ALIGNMENT, np.uint8)
     start = -buffer.ctypes.data % ALIGNMENT
-    array = buffer[start : start + size].view(dtype).reshape(shape)
-    return array if size else as_strided(array, strides=_compact(shape, dtype.itemsize))
+    array: npt.NDArray[Any] = np.ndarray(shape, dtype, buffer, start, _compact(shape, dtype.itemsize))
+    return array
 
 
 def _compact(shape: Sequence[int], itemsize: int) -> tuple[int, ...]:

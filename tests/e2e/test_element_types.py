@@ -9,12 +9,13 @@ import numpy as np
 import onnx
 import onnx.parser
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 
 import shiftc
 from shiftc.driver import compile_model
 from shiftc.options import CompileOptions, ModelOptions
-from shiftc.tensors import made_up
+from shiftc.tensors import made_up, read_inputs, write_tensors
 
 from .agreement import agreement
 
@@ -71,3 +72,35 @@ def test_bfloat16_goes_in_and_comes_out(tmp_path: Path) -> None:
     np.testing.assert_array_equal(outputs["z"], -x.astype(np.float32))
     (made,) = made_up(session.signature.inputs, "random").values()
     assert made.dtype == x.dtype and made.astype(np.float32).min() >= 0
+
+
+def test_a_network_of_floats_of_8_bits(tmp_path: Path) -> None:
+    """Between two convolutions numbers are float8, moved as such; so is one output, also in a file."""
+    path, random = tmp_path / "model.onnx", np.random.default_rng(4)
+
+    def quarters(*shape: int) -> np.ndarray:  # sums of their products are exact
+        return (random.integers(-8, 9, shape) / 4).astype(np.float32)
+
+    x = quarters(1, 4, 6, 5)
+    weights = {
+        "w": quarters(8, 4, 1, 1),
+        "v": quarters(4, 8, 3, 3),
+        "s": np.float32([0.125]).reshape(()),
+        "z": np.zeros((), ml_dtypes.float8_e5m2),
+    }
+    model = onnx.parser.parse_model("""<ir_version: 10, opset_import: ["": 21]>
+        g (float[1,4,6,5] x) => (float[1,4,5,6] y, float8e5m2[1,8,5,6] t) {
+            a = Conv(x, w)  q = QuantizeLinear(a, s, z)  t = Transpose<perm = [0, 1, 3, 2]>(q)
+            d = DequantizeLinear(t, s, z)  y = Conv<pads = [1, 1, 1, 1]>(d, v) }""")
+    model.graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in weights.items())
+    onnx.save(model, path)
+    compile_model(CompileOptions(ModelOptions(path), tmp_path / "artifact"))
+    session = shiftc.load(tmp_path / "artifact")
+    y, t = ReferenceEvaluator(model).run(None, {"x": x})
+    outputs = session.run({"x": x})
+    assert outputs["t"].dtype == t.dtype
+    np.testing.assert_array_equal(outputs["t"], t)
+    np.testing.assert_array_equal(outputs["y"], y)
+    write_tensors(tmp_path / "t.npz", {"t": outputs["t"]})
+    spec = session.signature.outputs[1]
+    np.testing.assert_array_equal(read_inputs(tmp_path / "t.npz", (spec,))["t"], outputs["t"])

@@ -11,7 +11,6 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from frontends import import_model
-from frontends.errors import ModelError
 from frontends.load import load_model
 
 SHAPE = (4, 6)
@@ -82,23 +81,3 @@ def test_types_of_later_opsets_and_blocks(tmp_path: Path, dtype: object, opset: 
     expected = weight.astype(np.float32) * np.repeat(scale, 2, axis=0)
     model = _model(weight, scale, None, opset, axis=0, block_size=2)
     np.testing.assert_array_equal(_dequantized(tmp_path / "m.onnx", model), expected)
-
-
-def test_activations_are_not_quantized_to_floats_of_8_bits(tmp_path: Path) -> None:
-    zero = numpy_helper.from_array(np.array(0, ml_dtypes.float8_e4m3fn), "z")
-    scale = numpy_helper.from_array(np.array(0.5, np.float32), "s")
-    graph = helper.make_graph(
-        [
-            helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"], "quantize"),
-            helper.make_node("DequantizeLinear", ["q", "s", "z"], ["y"], "dequantize"),
-        ],
-        "g",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, (4,))],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, (4,))],
-        [zero, scale],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
-    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
-    with pytest.raises(ModelError, match="float8") as caught:
-        import_model(tmp_path / "m.onnx")
-    assert "\n" not in str(caught.value)

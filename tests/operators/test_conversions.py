@@ -5,10 +5,18 @@ from __future__ import annotations
 import pytest
 
 from . import conversion_cases as cases
+from . import narrow_cases
 from .joined import Array, difference
 from .tables import outputs_of, part_of, rest_of
 
-FAMILIES = ((cases.cast_cases, 9), (cases.special_cast_cases, 1), (cases.copy_cases, 5))
+FAMILIES = (
+    (cases.cast_cases, 9),
+    (cases.special_cast_cases, 1),
+    (cases.copy_cases, 5),
+    (narrow_cases.cast_cases, 3),
+    (narrow_cases.quantization_cases, 5),
+    (narrow_cases.moving_cases, 5),
+)
 PART, REST = part_of(FAMILIES), rest_of(FAMILIES)
 
 
