@@ -27,7 +27,7 @@ from schedules.template import Kernel
 from schedules.workload import Depthwise, GroupedWinograd
 from tvm_passes.array import Array
 from tvm_passes.constant_pool import ALIGNMENT
-from tvm_passes.lower import Lowered
+from tvm_passes.lowered import Lowered
 from tvm_passes.lowering.context import ARENA, Invocation
 from tvm_passes.placement import Address
 

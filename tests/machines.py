@@ -17,7 +17,8 @@ from tvm.target import Target
 
 from shiftc.cpu_features import missing_features
 from shiftc.target import describe_target, parse_target, required_features
-from tvm_passes.lower import Lowered, lower
+from tvm_passes.lower import lower
+from tvm_passes.lowered import Lowered
 
 ENVIRONMENT = "SHIFTC_TEST_TARGET"
 

@@ -6,7 +6,6 @@ Place: last. What comes out is no longer Relax: kernels over raw pointers and on
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
 
 import attrs
 import numpy as np
@@ -17,10 +16,10 @@ import schedules
 from schedules.parallelism import LAUNCH_CYCLES, WAKING_CYCLES
 from schedules.tuning.records import NO_RECORDS, Records
 
-from .array import Array
 from .compiled import KernelRecord
 from .forms import ANY_FORM, Forms
 from .graph import Graph
+from .lowered import Lowered
 from .lowering.chain import lower_chain
 from .lowering.channelwise import lower_depthwise, lower_elementwise, lower_global_pool, lower_window_pool
 from .lowering.clearing import with_clearing
@@ -44,7 +43,7 @@ from .lowering.copies import (
 from .lowering.grouped_winograd import lower_grouped_winograd
 from .lowering.normalization import lower_group_norm, lower_layer_norm, lower_softmax
 from .lowering.parts import join_parts
-from .lowering.program import TensorType, build_program, with_barrier
+from .lowering.program import TensorType, with_barrier
 from .lowering.steps import (
     ChainStep,
     FillStep,
@@ -76,59 +75,6 @@ _STAGE_KINDS: dict[str, tuple[str, Callable[[LoweringContext, StageStep, KernelR
     "group_norm": ("group_norm", lower_group_norm),
     "softmax": ("softmax", lower_softmax),
 }
-
-
-@attrs.frozen(eq=False)
-class Lowered:
-    """The program as TIR, its constants, and what each step calls.
-
-    threads:         how many share the steps.
-    while_awake:     only where runs follow each other: the program is too small to wake threads for it.
-    chain_gain:      how many times as fast its chains are modelled to make it.
-    zero_bytes:      at the start of the arena, that nobody writes.
-    helped:          of every step, whether its tasks help each other.
-    refused_records: tuning records that no longer fit their workload, with the reason.
-    """
-
-    constants: Array
-    arena_bytes: int
-    arena_lower_bound_bytes: int
-    calls: tuple[KernelCall, ...]
-    inputs: tuple[TensorType, ...]
-    outputs: tuple[TensorType, ...]
-    threads: int
-    chain_gain: float
-    zero_bytes: int
-    helped: tuple[bool, ...] = ()
-    refused_records: tuple[str, ...] = ()
-    while_awake: bool = False
-
-    @cached_property
-    def module(self) -> IRModule:
-        """The program as TIR: here its kernels are scheduled. Raises OperatorError."""
-        return build_program(
-            self.calls,
-            self.arena_bytes,
-            self.constants.size,
-            self.inputs,
-            self.outputs,
-            self.threads,
-            self.helped,
-        )
-
-    def nodes_of(self, function: str) -> tuple[str, ...]:
-        """The model's nodes that a function computes."""
-        stages = (
-            call.record.stage
-            for call in self.calls
-            if any(invocation.symbol == function for invocation in call.invocations)
-        )
-        return tuple(node for stage in stages for node in stage.split(" + "))
-
-    @property
-    def steps(self) -> tuple[KernelRecord, ...]:
-        """What each step stands for."""
-        return tuple(call.record for call in self.calls)
 
 
 def lower(

@@ -37,7 +37,8 @@ from .fold import fold
 from .forms import Forms
 from .fuse import fuse
 from .interpret import InterpretationError, ProgramError, verify_program
-from .lower import Lowered, lower
+from .lower import lower
+from .lowered import Lowered
 from .lowering.context import OperatorError
 from .node import origin
 from .object_code import FunctionError, ObjectStore, compile_program

@@ -15,7 +15,7 @@ import attrs
 import numpy as np
 
 from .array import Array
-from .lower import Lowered
+from .lowered import Lowered
 from .lowering.program import TensorType
 from .sweeps import ITEM, Access, Span, Sweeps
 

@@ -11,7 +11,7 @@ from schedules.tuning.task import Task, merge
 
 from .array import Array
 from .constant_pool import ALIGNMENT
-from .lower import Lowered
+from .lowered import Lowered
 from .lowering.context import Invocation
 from .lowering.program import TensorType
 from .placement import Address

@@ -33,7 +33,7 @@ from schedules.machine import MachineParameters
 from .accesses import sweeps_of
 from .compiled import Traffic
 from .line_cache import LineCache
-from .lower import Lowered
+from .lowered import Lowered
 from .lowering.context import KernelCall
 from .portions import Lines, Portion
 from .sweeps import Sweeps

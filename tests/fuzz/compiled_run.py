@@ -13,7 +13,7 @@ import tvm
 from shiftc.linker import linker_for
 from shiftc.runtime.threads import use_threads
 from tests.fuzz.case import LANES, Case
-from tvm_passes.lower import Lowered
+from tvm_passes.lowered import Lowered
 from tvm_passes.lowering.context import OperatorError
 from tvm_passes.object_code import FunctionError, ObjectStore, compile_program
 

@@ -10,7 +10,7 @@ import numpy as np
 from tests.fuzz.case import Case
 from tests.fuzz.judge import WrongError
 from tvm_passes.interpret import ProgramError, run_program
-from tvm_passes.lower import Lowered
+from tvm_passes.lowered import Lowered
 
 Array = np.ndarray[Any, Any]
 

@@ -22,7 +22,7 @@ from frontends import import_model
 from frontends.errors import ModelError
 from shiftc.errors import ShiftcError
 from tests.fuzz.case import Case
-from tvm_passes.lower import Lowered
+from tvm_passes.lowered import Lowered
 from tvm_passes.lowering.context import LoweringError
 from tvm_passes.pipeline import PassError, PipelineOptions, lower_module
 

@@ -14,7 +14,7 @@ from tvm.relax import op
 from tests.interpret.programs import BANDS, CHAINS, Array, planned
 from tests.passes.modules import const, conv, module, moved, random_weight, tensors, through
 from tvm_passes.interpret import run_program
-from tvm_passes.lower import Lowered
+from tvm_passes.lowered import Lowered
 from tvm_passes.tiling import NO_TILING, Tiling
 
 RANDOM = np.random.default_rng(0)

@@ -10,7 +10,7 @@ import numpy as np
 
 from tests.interpret.programs import Array
 from tvm_passes.interpret import ProgramError, run_program
-from tvm_passes.lower import Lowered
+from tvm_passes.lowered import Lowered
 from tvm_passes.lowering.context import Invocation, KernelCall, Phase
 from tvm_passes.placement import Address
 

@@ -11,7 +11,7 @@ from tvm.ir import IRModule
 
 from tests.passes.modules import Array, reference, tensors
 from tvm_passes.interpret import run_program
-from tvm_passes.lower import Lowered
+from tvm_passes.lowered import Lowered
 from tvm_passes.pipeline import PipelineOptions, lower_module
 from tvm_passes.tiling import NO_TILING, Tiling
 

@@ -22,7 +22,7 @@ from tests.interpret.bases import (
 )
 from tests.interpret.faults import each, of_kind, phases_at_once, verdict, with_address, with_table, without
 from tests.interpret.programs import Array
-from tvm_passes.lower import Lowered
+from tvm_passes.lowered import Lowered
 from tvm_passes.lowering.context import Invocation, KernelCall
 from tvm_passes.placement import Address
 

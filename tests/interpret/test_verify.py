@@ -12,7 +12,7 @@ from tests.interpret.bases import RESIDUAL, TWICE, WRAPPED
 from tests.interpret.programs import planned
 from tvm_passes import pipeline, place
 from tvm_passes.interpret import InterpretationError, ProgramError
-from tvm_passes.lower import Lowered
+from tvm_passes.lowered import Lowered
 from tvm_passes.pipeline import PassError
 
 MODEL = Path(__file__).parents[1] / "models" / "shift_into_conv3x3.torchscript.onnx"

@@ -25,7 +25,7 @@ from tvm_passes.fuse import fuse
 from tvm_passes.graph import Graph
 from tvm_passes.index_map import IndexMap, Shape, as_4d
 from tvm_passes.interpret import run_program
-from tvm_passes.lower import Lowered
+from tvm_passes.lowered import Lowered
 from tvm_passes.object_code import ObjectCode
 from tvm_passes.pipeline import PipelineOptions, compile_module
 from tvm_passes.recognize import recognize

@@ -16,7 +16,7 @@ from schedules.tuning.task import Task
 from schedules.workload import IndexedConv
 from tests.machines import EXECUTED, TARGET
 from tests.passes.modules import module
-from tvm_passes.lower import Lowered
+from tvm_passes.lowered import Lowered
 from tvm_passes.pipeline import PipelineOptions, compile_module, lower_module
 from tvm_passes.tasks import tasks_of
 

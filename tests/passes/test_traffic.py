@@ -31,7 +31,7 @@ from tvm_passes.accesses import sweeps_of
 from tvm_passes.compiled import Traffic
 from tvm_passes.graph import Graph
 from tvm_passes.line_cache import LineCache
-from tvm_passes.lower import Lowered
+from tvm_passes.lowered import Lowered
 from tvm_passes.pipeline import PipelineOptions, lower_module
 from tvm_passes.portions import Lines
 from tvm_passes.relax_values import shape_of

@@ -12,7 +12,7 @@ from tests.machines import AVX2
 from tests.passes.modules import module
 from tvm_passes.anchor import Window, anchor_of
 from tvm_passes.graph import Graph
-from tvm_passes.lower import Lowered
+from tvm_passes.lowered import Lowered
 from tvm_passes.lowering.borders import classes_of_pixels
 from tvm_passes.pipeline import PipelineOptions, lower_module
 from tvm_passes.reach import Reach

@@ -8,7 +8,7 @@ import attrs
 import numpy as np
 
 from ..array import Array
-from ..lower import Lowered
+from ..lowered import Lowered
 from .places import NOTHING, REMAINS, WORD, ZERO, Memory, words_of
 
 

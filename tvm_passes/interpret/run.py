@@ -13,7 +13,7 @@ from types import MappingProxyType
 import numpy as np
 
 from ..array import Array
-from ..lower import Lowered
+from ..lowered import Lowered
 from ..lowering.context import Invocation, KernelCall, Phase
 from ..node import origin
 from .arguments import State

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from tvm.ir import IRModule
 
-from ..lower import Lowered
+from ..lowered import Lowered
 from ..verify import difference, has_steps, on_device, random_inputs, run_module
 from .run import NO_NAMES, run_program
 
