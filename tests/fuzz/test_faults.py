@@ -108,6 +108,14 @@ FAULTS = {
         <int64[2,4] at = {0, 0, 0, 4, 0, 0, 0, 1}, int64[1] two = {2}>
         {   updates = Reshape(a, two)
             y = ScatterND(x, at, updates) }""",
+    "the first tile of a chain read a halo before it was cleared": """
+        (float[1,3,6,4] x) => (float[1,6,8,4] y)
+        <int64[8] above = {0, 0, 2, 0, 0, 0, 0, 0}>
+        {   s = Softplus(x)
+            a = Pad(s, above)
+            b = Pad(x, above)
+            both = Concat<axis = 1>(a, b)
+            y = Abs(both) }""",
 }
 
 
@@ -126,7 +134,8 @@ def case_of(text: str, plan: Plan) -> Case:
 @pytest.mark.parametrize("cpu", LANES)
 @pytest.mark.parametrize("name", FAULTS)
 def test_right_for_every_machine(name: str, cpu: str) -> None:
-    for plan in (Plan(cpu), Plan(cpu, threads=2, tiles=2, bands=True, forms="always")):
+    others = Plan(cpu, tiles=4), Plan(cpu, threads=2, tiles=2, bands=True, forms="always")
+    for plan in (Plan(cpu), *others):
         assert judge(case_of(FAULTS[name], plan), run_interpreted, Clock(), "interpret").kind == "right"
 
 
