@@ -13,8 +13,8 @@ it. Where work is too little for that, there is no ledger: then every task compu
 no memory of the others.
 
 The ledger of a piece of work has a counter for each task, on a line of memory of its own. A counter holds the
-round it was last used in, so that nobody needs to set it back: in another round it counts as zero. Rounds are
-those of the barrier (`schedules/launch.py`).
+round it was last used in, so that nobody needs to set it back: in another round it counts as zero. A round is
+a phase of `schedules/launch.py`, behind which tasks wait for each other.
 Source: static scheduling with stealing, as in OpenMP's `static_steal`.
 """
 
@@ -29,7 +29,7 @@ import tvm
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from schedules.launch import LINE, Barrier
+from schedules.launch import LINE, Phases
 
 Expr = Any
 
@@ -115,13 +115,13 @@ none:
 
 def shared_bytes(tasks: int) -> int:
     """Memory of what a program's tasks share, see `shared_by`."""
-    return Barrier.bytes(tasks) + Ledgers.bytes(tasks)
+    return Phases.bytes(tasks) + Ledgers.bytes(tasks)
 
 
-def shared_by(tasks: int, pointer: Callable[[Expr], Expr]) -> tuple[Barrier, Ledgers]:
-    """A program's barrier and its ledgers, one behind the other in the memory that `pointer` points into."""
-    behind = Barrier.bytes(tasks)
-    return Barrier(tasks, pointer), Ledgers(tasks, lambda further: pointer(behind + further))
+def shared_by(tasks: int, pointer: Callable[[Expr], Expr]) -> tuple[Phases, Ledgers]:
+    """A program's phases and its ledgers, one behind the other in the memory that `pointer` points into."""
+    behind = Phases.bytes(tasks)
+    return Phases(tasks, pointer), Ledgers(tasks, lambda further: pointer(behind + further))
 
 
 def units_of(count: int, tasks: int) -> int:
@@ -135,7 +135,7 @@ def claim(
     """The unit that a task is to compute after the unit `previous`, or after none; `units` if none is left.
 
     ledgers:  pointer to the counters; ledger: the number of this work's.
-    meeting:  int64, the barrier's round, or NO_LEDGER.
+    meeting:  int64, the round, or NO_LEDGER.
     shift:    as in `parallelism.share`, which says what the tasks' own units are.
     previous: NONE before the first.
     """

@@ -1,19 +1,20 @@
-"""Statements for whoever calls kernels that tasks share: one launch, and a barrier wherever tasks must wait.
+"""Statements for whoever calls kernels that tasks share: one launch, and phases whose units tasks claim.
 
     with launched(tasks):                              # handed to TVM's pool once
         with T.parallel(0, tasks) as task:
-            ...                                        # kernel(…, task)
-            barrier.arrive(task)
-        with T.parallel(0, tasks) as task:
-            barrier.wait(task)                         # for all that arrived above
-            ...
+            phases.enter(task)
+            with phases.units(task, tasks) as unit:    # each unit once, whoever computes it
+                ...                                    # kernel(…, unit)
+            ...                                        # here all units of the phase are done
 
-TVM's code generator takes a parallel loop within a launch as one that the threads of the pool divide. Where
-they are fewer than the tasks, a thread runs several of them, one after the other: so nobody may wait in the
-same loop in which others have yet to arrive.
+Every task walks through all phases. A phase has at most as many units as there are tasks, and a task begins
+with the unit of its own number. It then waits until all are done: it looks for a while, then claims a unit
+that nobody has begun, and computes it as well. So only units under way are waited for, and a task that comes
+late finds its units done and goes on to where the others are. Where the pool has fewer threads than there are
+tasks, a thread walks for one after the other, and computes in the first walk what nobody else does.
 
-TVM's own barrier gives the core away whenever it has to wait, and comes back a microsecond late. Here a task
-spins first, for longer than tasks differ in an even share of a step, and gives the core away after that.
+What is claimed and done is counted upwards for ever, from one launch to the next: nobody sets anything
+back. TVM's code generator takes a parallel loop in a launch as one that the threads of the pool divide.
 """
 
 from __future__ import annotations
@@ -29,47 +30,153 @@ from tvm.tirx.script import builder as T
 
 Expr = Any
 
+PATIENCE = 100
+"""How often a task that waits looks before it computes what another one should: some microseconds, by which
+tasks of even shares may differ. Tasks that have not even begun to walk are not waited for."""
 _SPINS = 1000
-"""How often a waiting task looks before it gives its core away: some tens of microseconds."""
+"""After so many looks it gives its core away each time: some tens of microseconds."""
 LINE = 64
 """Bytes that tasks must not share, or each would wait for the other's stores."""
+_NONE = -1
+"""The unit before the first."""
 
-_CODE = f"""
-define i32 @shiftc_arrive(ptr %count, ptr %next, i64 %tasks) {{
-  %ticket = atomicrmw add ptr %count, i64 1 acq_rel
-  %round = udiv i64 %ticket, %tasks
-  %following = add i64 %round, 1
-  %all = mul i64 %following, %tasks
-  store i64 %all, ptr %next, align 8
+CODE = f"""
+declare i32 @sched_yield()
+
+define linkonce_odr i32 @shiftc_enter(ptr %state) {{
+  %present = getelementptr i8, ptr %state, i64 {LINE}
+  %before = atomicrmw add ptr %present, i64 1 acq_rel
   ret i32 0
 }}
 
-define i64 @shiftc_round(ptr %next) {{
-  %all = load i64, ptr %next, align 8
-  ret i64 %all
+define linkonce_odr i64 @shiftc_round(ptr %state, i32 %task) {{
+  %number = zext i32 %task to i64
+  %line = add i64 %number, 2
+  %offset = mul i64 %line, {LINE}
+  %own = getelementptr i8, ptr %state, i64 %offset
+  %round = load i64, ptr %own, align 8
+  ret i64 %round
 }}
 
-define i32 @shiftc_passed(ptr %count, ptr %next) {{
+define linkonce_odr i32 @shiftc_unit(
+    ptr %state, i32 %task, i32 %tasks, i32 %units, i32 %previous
+) noinline nounwind {{
 entry:
-  %all = load i64, ptr %next, align 8
-  br label %look
+  %task.wide = zext i32 %task to i64
+  %tasks.wide = zext i32 %tasks to i64
+  %units.wide = zext i32 %units to i64
+  %own.line = add i64 %task.wide, 2
+  %own.offset = mul i64 %own.line, {LINE}
+  %own = getelementptr i8, ptr %state, i64 %own.offset
+  %round = load i64, ptr %own, align 8
+  %own.all = getelementptr i8, ptr %own, i64 8
+  %before = load i64, ptr %own.all, align 8
+  %this = add i64 %round, 1
+  %all = add i64 %before, %units.wide
+  %flags.line = add i64 %tasks.wide, 2
+  %flags.offset = mul i64 %flags.line, {LINE}
+  %flags = getelementptr i8, ptr %state, i64 %flags.offset
+  %present.at = getelementptr i8, ptr %state, i64 {LINE}
+  %begins = icmp slt i32 %previous, 0
+  br i1 %begins, label %first, label %arrive
+
+first:
+  %has.own = icmp ult i32 %task, %units
+  br i1 %has.own, label %own.unit, label %wait
+
+own.unit:
+  %own.flag.offset = mul i64 %task.wide, {LINE}
+  %own.flag = getelementptr i8, ptr %flags, i64 %own.flag.offset
+  %own.held = load atomic i64, ptr %own.flag acquire, align 8
+  %own.free = icmp ult i64 %own.held, %this
+  br i1 %own.free, label %own.claim, label %wait
+
+own.claim:
+  %own.exchange = cmpxchg ptr %own.flag, i64 %own.held, i64 %this acq_rel acquire
+  %own.won = extractvalue {{ i64, i1 }} %own.exchange, 1
+  br i1 %own.won, label %own.mine, label %wait
+
+own.mine:
+  ret i32 %task
+
+arrive:
+  %ticket = atomicrmw add ptr %state, i64 1 acq_rel
+  br label %wait
+
+wait:
+  %looks = phi i32 [ 0, %first ], [ 0, %own.unit ], [ 0, %own.claim ], [ 0, %arrive ], [ %more, %rested ]
+  %done = load atomic i64, ptr %state acquire, align 8
+  %complete = icmp uge i64 %done, %all
+  br i1 %complete, label %leave, label %look
+
 look:
-  %spins = phi i32 [ 0, %entry ], [ %more, %again ]
-  %arrived = load atomic i64, ptr %count acquire, align 8
-  %passed = icmp uge i64 %arrived, %all
-  %more = add i32 %spins, 1
-  %tired = icmp eq i32 %more, {_SPINS}
-  %done = or i1 %passed, %tired
-  br i1 %done, label %leave, label %again
-again:
+  %present = load atomic i64, ptr %present.at monotonic, align 8
+  %absent = urem i64 %present, %tasks.wide
+  %all.here = icmp eq i64 %absent, 0
+  %patience = select i1 %all.here, i32 {PATIENCE}, i32 0
+  %tired = icmp uge i32 %looks, %patience
+  %has.looked = icmp ugt i32 %looks, {PATIENCE}
+  %waits = xor i1 %tired, true
+  %rests = or i1 %waits, %has.looked
+  br i1 %rests, label %rest, label %scan
+
+scan:
+  %distance = phi i32 [ 1, %look ], [ %further, %taken ]
+  %nobody = icmp uge i32 %distance, %tasks
+  br i1 %nobody, label %rested, label %candidate
+
+candidate:
+  %beyond = add i32 %task, %distance
+  %other = urem i32 %beyond, %tasks
+  %there = icmp ult i32 %other, %units
+  br i1 %there, label %other.unit, label %taken
+
+other.unit:
+  %other.wide = zext i32 %other to i64
+  %flag.offset = mul i64 %other.wide, {LINE}
+  %flag = getelementptr i8, ptr %flags, i64 %flag.offset
+  %held = load atomic i64, ptr %flag acquire, align 8
+  %free = icmp ult i64 %held, %this
+  br i1 %free, label %claim, label %taken
+
+claim:
+  %exchange = cmpxchg ptr %flag, i64 %held, i64 %this acq_rel acquire
+  %won = extractvalue {{ i64, i1 }} %exchange, 1
+  br i1 %won, label %mine, label %taken
+
+mine:
+  ret i32 %other
+
+taken:
+  %further = add i32 %distance, 1
+  br label %scan
+
+rest:
+  %is.weary = icmp ugt i32 %looks, {_SPINS}
+  br i1 %is.weary, label %yield, label %pause
+
+pause:
   call void asm sideeffect "pause", ""()
-  br label %look
+  br label %rested
+
+yield:
+  %yielded = call i32 @sched_yield()
+  br label %rested
+
+rested:
+  %looked = phi i32 [ {PATIENCE}, %scan ], [ %looks, %pause ], [ %looks, %yield ]
+  %more = add i32 %looked, 1
+  br label %wait
+
 leave:
-  %result = zext i1 %passed to i32
-  ret i32 %result
+  store i64 %this, ptr %own, align 8
+  store i64 %all, ptr %own.all, align 8
+  ret i32 %units
 }}
 """
-"""`count`: how many tasks have ever arrived; `next`, of each task: the count that completes its round."""
+"""The state: a line with how many units were ever done; one with how often tasks have begun to walk; of each
+task a line with the phases it has passed, and how many units these had; of each unit a line with the last
+phase it was claimed in, counted from one."""
 
 
 @contextmanager
@@ -80,18 +187,18 @@ def launched(tasks: int) -> Iterator[None]:
         return
     one = tirx.IntImm("int32", 1)
     with (
-        T.attr(one, "pragma_import_llvm", tvm.ir.StringImm(_CODE)),
+        T.attr(one, "pragma_import_llvm", tvm.ir.StringImm(CODE)),
         T.attr(one, "pragma_parallel_launch_point", one),
     ):
         yield
 
 
 @attrs.frozen
-class Barrier:
-    """Where `tasks` tasks wait for each other; also from one launch to the next.
+class Phases:
+    """What `tasks` tasks walk through, also from one launch to the next.
 
     pointer: an address in memory, by the number of bytes in front of it; `bytes` of them, zeros at first and
-             at a multiple of 64, are the barrier's.
+             at a multiple of 64, are theirs.
     """
 
     tasks: int
@@ -99,25 +206,32 @@ class Barrier:
 
     @staticmethod
     def bytes(tasks: int) -> int:
-        """The memory it takes."""
-        return LINE * (1 + tasks)
+        """The memory they take."""
+        return LINE * (2 + 2 * tasks)
 
-    def arrive(self, task: Expr) -> None:
-        """The task has done what others wait for."""
-        tasks = tirx.IntImm("int64", self.tasks)
-        T.evaluate(tirx.call_extern("int32", "shiftc_arrive", *self._state(task), tasks))
+    def enter(self, task: Expr) -> None:
+        """The task begins to walk: others no longer take it for absent."""
+        T.evaluate(tirx.call_extern("int32", "shiftc_enter", self._state()))
 
-    def wait(self, task: Expr) -> None:
-        """Until all tasks have arrived as often as this one."""
-        passed = tirx.call_extern("int32", "shiftc_passed", *self._state(task))
-        with T.While(tirx.EQ(passed, tirx.IntImm("int32", 0))):
-            T.evaluate(tirx.call_extern("int32", "sched_yield"))
+    @contextmanager
+    def units(self, task: Expr, units: int) -> Iterator[Expr]:
+        """The statements for each unit that a task computes in a phase of so many, given its number. Behind
+        them, all units are done. Every task has to come here as often as the others."""
+        unit = T.alloc_buffer((1,), "int32", scope="local")
+
+        def claim_after(previous: Expr) -> None:
+            sizes = (tirx.IntImm("int32", number) for number in (self.tasks, units))
+            at = (self._state(), tirx.Cast("int32", task), *sizes, previous)
+            T.buffer_store(unit, tirx.call_extern("int32", "shiftc_unit", *at), [0])
+
+        claim_after(tirx.IntImm("int32", _NONE))
+        with T.While(unit[0] < units):
+            yield unit[0]
+            claim_after(unit[0])
 
     def round(self, task: Expr) -> Expr:
-        """int64: how many tasks have arrived when all have this time; one number between two meetings."""
-        _, arrived = self._state(task)
-        return tirx.call_extern("int64", "shiftc_round", arrived)
+        """int64: how many phases the task has passed; one number for all within a phase."""
+        return tirx.call_extern("int64", "shiftc_round", self._state(), tirx.Cast("int32", task))
 
-    def _state(self, task: Expr) -> tuple[Expr, Expr]:
-        own = (tirx.Cast("int64", task) + 1) * LINE
-        return self.pointer(tirx.IntImm("int64", 0)), self.pointer(own)
+    def _state(self) -> Expr:
+        return self.pointer(tirx.IntImm("int64", 0))

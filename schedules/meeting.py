@@ -1,4 +1,4 @@
-"""What it takes tasks to meet at a barrier, measured: it depends on which caches their cores share."""
+"""What it takes tasks to meet behind a phase, measured: it depends on which caches their cores share."""
 
 from __future__ import annotations
 
@@ -12,31 +12,30 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
 
-from schedules.launch import Barrier, launched
+from schedules.launch import Phases, launched
 from schedules.pipeline import PIPELINE_NAME
 
 _MEETINGS = 10_000
 
 
 def meeting_module(tasks: int, meetings: int) -> tvm.IRModule:
-    """`main(state: uint8[Barrier.bytes(tasks)])`: `tasks` tasks do nothing but meet, `meetings` times."""
-    size = Barrier.bytes(tasks)
+    """`main(state: uint8[Phases.bytes(tasks)])`: `tasks` tasks walk through phases without work."""
+    size = Phases.bytes(tasks)
     with IRBuilder() as builder, T.prim_func(False, s_tir=True):
         T.func_name("main")
         T.func_attr({"global_symbol": "main"})
         state = T.arg("state", T.buffer((tirx.IntImm("int64", size),), "uint8"))
-        barrier = Barrier(tasks, lambda further: T.address_of(state[further]))
-        with launched(tasks), T.serial(0, meetings):
-            with T.parallel(0, tasks) as task:
-                barrier.arrive(task)
-            with T.parallel(0, tasks) as task:
-                barrier.wait(task)
+        phases = Phases(tasks, lambda further: T.address_of(state[further]))
+        with launched(tasks), T.parallel(0, tasks) as task:
+            phases.enter(task)
+            with T.serial(0, meetings), phases.units(task, tasks):
+                T.evaluate(tirx.IntImm("int32", 0))
     return tvm.IRModule({tvm.ir.GlobalVar("main"): builder.get()})
 
 
 @attrs.frozen
 class Meetings:
-    """`run()` is one launch in which all tasks meet `count` times; `arrivals()` counts tasks of all runs."""
+    """`run()` is one launch in which all tasks meet `count` times; `arrivals()` counts units of all runs."""
 
     run: Callable[[], object]
     count: int
@@ -46,5 +45,5 @@ class Meetings:
 def meetings(target: tvm.target.Target, tasks: int) -> Meetings:
     """Of several tasks, on as many threads as the pool is told to use."""
     main = tvm.compile(meeting_module(tasks, _MEETINGS), target=target, tir_pipeline=PIPELINE_NAME)["main"]
-    state = tvm.runtime.tensor(np.zeros(Barrier.bytes(tasks), np.uint8))
+    state = tvm.runtime.tensor(np.zeros(Phases.bytes(tasks), np.uint8))
     return Meetings(partial(main, state), _MEETINGS, lambda: int(state.numpy()[:8].view(np.int64)[0]))

@@ -15,8 +15,8 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
 
 import schedules
-from schedules.claims import Ledgers, shared_by, shared_bytes
-from schedules.launch import Barrier, launched
+from schedules.claims import shared_by, shared_bytes
+from schedules.launch import launched
 from schedules.registry import weights_shape
 from schedules.template import Decisions, Kernel
 from schedules.tuning.task import Task
@@ -101,39 +101,33 @@ def _program(kernel: Kernel, task: Task, constants: _Constants) -> tvm.IRModule:
             T.arg(name, T.buffer((tirx.IntImm("int64", size),), "uint8")) for name, size in sizes.items()
         )
         first, last = T.arg("first", T.int32()), T.arg("last", T.int32())
-        meeting, ledgers = shared_by(task.threads, lambda further: T.address_of(shared[further]))
-        with launched(task.threads), T.serial(first, last) as call:
+        phases, ledgers = shared_by(task.threads, lambda further: T.address_of(shared[further]))
 
-            def pointer(name: str) -> Any:
-                if name in task.memory:
-                    return T.address_of(tensors[tirx.IntImm("int64", task.memory[name])])
-                offset = tirx.IntImm("int64", constants.offsets[name])
-                if name == _WEIGHTS:
-                    copy = tirx.Cast("int64", call % constants.copies)
-                    offset = offset + copy * tirx.IntImm("int64", constants.stride)
-                return T.address_of(tables[offset])
+        def pointer(name: str, call: Any) -> Any:
+            if name in task.memory:
+                return T.address_of(tensors[tirx.IntImm("int64", task.memory[name])])
+            offset = tirx.IntImm("int64", constants.offsets[name])
+            if name == _WEIGHTS:
+                copy = tirx.Cast("int64", call % constants.copies)
+                offset = offset + copy * tirx.IntImm("int64", constants.stride)
+            return T.address_of(tables[offset])
 
-            arguments = [pointer(name) for name in kernel.parameters]
-            _call(callee, arguments, kernel.tasks, meeting, ledgers)
-    return tvm.IRModule({callee: kernel.func, tvm.ir.GlobalVar("main"): builder.get()})
+        def invoke(call: Any, *sharing: Any) -> None:
+            arguments = [*(pointer(name, call) for name in kernel.parameters), *sharing]
+            T.evaluate(tvm.ir.Call(callee, arguments, ret_ty="int32"))
 
-
-def _call(
-    callee: tvm.ir.GlobalVar, arguments: list[Any], tasks: int, meeting: Barrier, ledgers: Ledgers
-) -> None:
-    """As in a program: all threads call a kernel that tasks share, the first any other; then they meet."""
-    if meeting.tasks == 1:
-        T.evaluate(tvm.ir.Call(callee, arguments, ret_ty="int32"))
-        return
-    with T.parallel(0, meeting.tasks) as number:
-        meeting.wait(number)
-        if tasks > 1:
-            sharing = ledgers.arguments(number, meeting.round(number), 0)
-            T.evaluate(tvm.ir.Call(callee, [*arguments, *sharing], ret_ty="int32"))
+        if task.threads == 1:
+            with T.serial(first, last) as call:
+                invoke(call)
         else:
-            with T.If(tirx.EQ(number, tirx.IntImm("int32", 0))), T.Then():
-                T.evaluate(tvm.ir.Call(callee, arguments, ret_ty="int32"))
-        meeting.arrive(number)
+            with launched(task.threads), T.parallel(0, task.threads) as number:
+                phases.enter(number)
+                with T.serial(first, last) as call, phases.units(number, kernel.tasks) as unit:
+                    if kernel.tasks == 1:
+                        invoke(call)
+                    else:
+                        invoke(call, *ledgers.arguments(unit, phases.round(number), 0))
+    return tvm.IRModule({callee: kernel.func, tvm.ir.GlobalVar("main"): builder.get()})
 
 
 def _memory(size: int) -> Bytes:

@@ -4,20 +4,20 @@
 first <= i < last, its kernel with pointers into these memories. Running a range of steps is how a
 network is profiled and inspected; running all of them costs no more than the branches.
 
-With several threads, a run is handed to TVM's pool once. Each of `threads` tasks walks through all steps: it
-calls the kernels that tasks share with its number, and makes those of the other runs that fall to it. Before
-each step it waits for the others, unless this step and the one before fall to the first task alone:
+With several threads, a run is handed to TVM's pool once. Each of `threads` tasks walks through the phases of
+all steps. A phase has a unit for each task: the kernels that tasks share, called with its number, and of the
+other runs those that fall to it. Phases in a row that one task makes as a whole are one, of one unit:
 
-    launch { step 0 { for task in parallel(threads) { wait; kernel(…, task); arrive } } step 1 { … } … }
+    launch { for task in parallel(threads) { units of phase 0 { kernel(…, unit) } units of phase 1 { … } … } }
 
-Within a step that is long enough, a task that is through with its share helps others (`schedules/claims.py`).
-The memory of the barrier (`schedules/launch.py`) and of the ledgers is the end of the arena.
+Which task computes a unit is settled on the way (`schedules/launch.py`), and in steps that are long enough so
+is who computes which part of it (`schedules/claims.py`). The memory for that is the end of the arena.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from itertools import chain, islice
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 import attrs
@@ -106,40 +106,60 @@ def _entry(
             arguments = [*map(pointer, invocation.arguments), *task]
             T.evaluate(tvm.ir.Call(symbols[invocation.symbol], arguments, ret_ty="int32"))
 
-        def run(phase: Phase, before: Phase, after: Phase, helps: bool) -> None:
-            if threads == 1:
-                for invocation in chain.from_iterable(phase):
-                    invoke(invocation)
-                return
-            with T.parallel(0, threads) as task:
-                if not _is_alone(before, phase):
-                    barrier.wait(task)
-                _share(phase, task, barrier.round(task) if helps else NO_LEDGER, ledgers, invoke)
-                if not _is_alone(phase, after):
-                    barrier.arrive(task)
+        def asked_for(number: int) -> Any:
+            return tirx.all(first <= number, number < last)
 
-        start = arena_bytes - shared_bytes(threads)
-        barrier, ledgers = shared_by(threads, lambda further: T.address_of(arena[start + further]))
-        with launched(threads):
-            steps = [call.phases for call in calls]
-            phases = [(), *(phase for step in steps for phase in step), ()]
-            around = iter(zip(phases, phases[1:], phases[2:], strict=False))
-            for number, step in enumerate(steps):
-                with T.If(tirx.all(first <= number, number < last)), T.Then():
-                    for before, phase, after in islice(around, len(step)):
-                        run(phase, before, after, bool(helped) and helped[number])
+        def walk(task: Any) -> None:
+            phases, ledgers = shared_by(threads, lambda further: T.address_of(arena[shared + further]))
+            phases.enter(task)
+            for group in _groups(calls):
+                with T.If(tirx.any(*(asked_for(number) for number, _ in group))), T.Then():
+                    number, phase = group[0]
+                    if _is_alone(phase):
+                        with phases.units(task, 1):
+                            for number, phase in group:
+                                whole(number, chain.from_iterable(phase))
+                    else:
+                        meeting = phases.round(task) if helped and helped[number] else NO_LEDGER
+                        with phases.units(task, threads) as unit:
+                            _share(phase, unit, meeting, ledgers, invoke)
+
+        def whole(number: int, invocations: Iterable[Invocation]) -> None:
+            with T.If(asked_for(number)), T.Then():
+                for invocation in invocations:
+                    invoke(invocation)
+
+        shared = arena_bytes - shared_bytes(threads)
+        if threads == 1:
+            for number, call in enumerate(calls):
+                whole(number, call.invocations)
+        else:
+            with launched(threads), T.parallel(0, threads) as task:
+                walk(task)
     return builder.get()
 
 
-def _is_alone(*phases: Phase) -> bool:
-    """All falls to the first task; there is nothing before the program and behind it."""
-    return all(not phase or (len(phase) == 1 and tasks_of_run(phase[0]) == 1) for phase in phases)
+def _groups(calls: Sequence[KernelCall]) -> list[list[tuple[int, Phase]]]:
+    """The phases of all steps with the steps' numbers; in one group, neighbours that one task makes as a
+    whole."""
+    groups: list[list[tuple[int, Phase]]] = []
+    for number, phase in ((number, phase) for number, call in enumerate(calls) for phase in call.phases):
+        if groups and _is_alone(phase) and _is_alone(groups[-1][0][1]):
+            groups[-1].append((number, phase))
+        else:
+            groups.append([(number, phase)])
+    return groups
+
+
+def _is_alone(phase: Phase) -> bool:
+    """One task makes it as a whole."""
+    return len(phase) == 1 and tasks_of_run(phase[0]) == 1
 
 
 def _share(phase: Phase, task: Any, meeting: Any, ledgers: Ledgers, invoke: Callable[..., None]) -> None:
-    """A task takes its part of the invocations that are shared, and of the other runs.
+    """The unit of a task: its part of the invocations that are shared, and of the other runs.
 
-    meeting: the barrier's round, or NO_LEDGER.
+    meeting: the round, or NO_LEDGER.
     """
     used = 0
     for run in phase:
