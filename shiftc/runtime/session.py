@@ -27,6 +27,7 @@ from shiftc.runtime.limits import check_memory
 from shiftc.runtime.memory import aligned_empty, aligned_zeros
 from shiftc.runtime.outputs import OutputSlot, check_outputs
 from shiftc.runtime.profile import StepTime, time_steps
+from shiftc.runtime.thread_choice import ThreadChoice
 from shiftc.runtime.threads import (
     AWAKE_SECONDS,
     check_affinity,
@@ -87,6 +88,7 @@ class Session:
         )
         self._steps = len(manifest.kernels)
         self._threads = manifest.threads
+        self._choice = ThreadChoice(manifest.threads)
         self._affinity = check_affinity(affinity, manifest.threads) if affinity else ()
         self._ended = -math.inf  # seconds, when the last run did
         self._lock = threading.Lock()
@@ -98,6 +100,17 @@ class Session:
     def signature(self) -> Signature:
         """Names, shapes and dtypes of the inputs and outputs."""
         return self.manifest.signature
+
+    @property
+    def threads(self) -> int:
+        """On how many threads runs go now that follow each other: the program's, or fewer while something
+        else takes its cores."""
+        return self._choice.threads
+
+    @property
+    def runs_on_threads(self) -> dict[int, int]:
+        """How many such runs there were on each number of threads."""
+        return self._choice.runs
 
     def run(
         self,
@@ -123,18 +136,20 @@ class Session:
             if outputs is not None:
                 check_outputs(outputs, self._outputs)
             tensors = self._take(inputs)
-            self._execute(partial(self._main, *tensors, 0, self._steps), self._threads_now())
-            self._ended = time.perf_counter()
+            self._run_on_some(partial(self._main, *tensors, 0, self._steps))
             given = outputs or {}
             return {name: slot.give(given.get(name)) for name, slot in self._outputs.items()}
 
     def profile(self, inputs: Mapping[str, npt.ArrayLike], repeat: int = 10) -> tuple[StepTime, ...]:
-        """Median time of every step over `repeat` passes through the program. Raises what `run` raises."""
+        """Median time of every step over `repeat` passes through the program, on `threads` threads.
+
+        Raises what `run` raises.
+        """
         with self._lock:
             self._check_open()
             call = partial(self._main, *self._take(inputs))
             kernels = self.manifest.kernels
-            return self._execute(lambda: time_steps(call, kernels, repeat), self._threads)
+            return self._execute(lambda: time_steps(call, kernels, repeat), self.threads)
 
     def close(self) -> None:
         """Gives the memory back; a run under way ends first. Afterwards the session cannot run."""
@@ -167,10 +182,17 @@ class Session:
         use_threads(threads, self._affinity, self._threads)
         return call()
 
-    def _threads_now(self) -> int:
-        """The program's; one after a pause in which others fell asleep, if it is not worth waking them."""
-        paused = self.manifest.while_awake and time.perf_counter() - self._ended > AWAKE_SECONDS
-        return 1 if paused else self._threads
+    def _run_on_some(self, call: Callable[[], object]) -> None:
+        """Call on as many threads as is fastest now; on one after a pause in which others fell asleep, if it
+        is not worth waking them."""
+        began = time.perf_counter()
+        if self._threads == 1 or (self.manifest.while_awake and began - self._ended > AWAKE_SECONDS):
+            self._execute(call, 1)
+            self._ended = time.perf_counter()
+            return
+        self._execute(call, self._choice.threads)
+        self._ended = time.perf_counter()
+        self._choice.took(self._ended - began)
 
     def _take(self, inputs: Mapping[str, npt.ArrayLike]) -> tuple[Any, ...]:
         """The tensors of a call, in the order of the program's parameters."""
