@@ -44,7 +44,7 @@ MOST_UNITS = 1 << 16
 _UNITS_OF_TASK = 8
 """Units of a share at most: a claim takes some tens of cycles, and a task may be late by one unit."""
 
-_CODE = """
+CODE = """
 define linkonce_odr i32 @shiftc_claim(
     ptr %ledgers, i64 %round, i32 %ledger, i32 %task, i32 %tasks, i32 %units, i32 %shift, i32 %previous
 ) noinline nounwind {
@@ -153,7 +153,7 @@ def _int64(number: Expr) -> Expr:
 
 def claiming(body: tirx.Stmt) -> tirx.Stmt:
     """`body` with the code that its claims call."""
-    return tirx.AttrStmt(tirx.IntImm("int32", 1), "pragma_import_llvm", tvm.ir.StringImm(_CODE), body)
+    return tirx.AttrStmt(tirx.IntImm("int32", 1), "pragma_import_llvm", tvm.ir.StringImm(CODE), body)
 
 
 @attrs.frozen
@@ -187,7 +187,7 @@ class Ledgers:
             part = claim(at, meeting, ledger, task, self.tasks, units, shift, previous)
             T.buffer_store(unit, part, [0])
 
-        with T.attr(tirx.IntImm("int32", 1), "pragma_import_llvm", tvm.ir.StringImm(_CODE)):
+        with T.attr(tirx.IntImm("int32", 1), "pragma_import_llvm", tvm.ir.StringImm(CODE)):
             claim_after(NONE)
             with T.While(unit[0] < units):
                 yield unit[0]

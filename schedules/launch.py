@@ -30,7 +30,7 @@ from tvm.tirx.script import builder as T
 
 Expr = Any
 
-PATIENCE = 100
+_PATIENCE = 100
 """How often a task that waits looks before it computes what another one should: some microseconds, by which
 tasks of even shares may differ. Tasks that have not even begun to walk are not waited for."""
 _SPINS = 1000
@@ -40,7 +40,15 @@ LINE = 64
 _NONE = -1
 """The unit before the first."""
 
-CODE = f"""
+
+def code(patience: int = _PATIENCE, spins: int = _SPINS) -> str:
+    """The protocol, as LLVM's assembly.
+
+    Its state: a line with how many units were ever done; one with how often tasks have begun to walk; of each
+    task a line with the phases it has passed, and how many units these had; of each unit a line with the last
+    phase it was claimed in, counted from one.
+    """
+    return f"""
 declare i32 @sched_yield()
 
 define linkonce_odr i32 @shiftc_enter(ptr %state) {{
@@ -113,9 +121,9 @@ look:
   %present = load atomic i64, ptr %present.at monotonic, align 8
   %absent = urem i64 %present, %tasks.wide
   %all.here = icmp eq i64 %absent, 0
-  %patience = select i1 %all.here, i32 {PATIENCE}, i32 0
+  %patience = select i1 %all.here, i32 {patience}, i32 0
   %tired = icmp uge i32 %looks, %patience
-  %has.looked = icmp ugt i32 %looks, {PATIENCE}
+  %has.looked = icmp ugt i32 %looks, {patience}
   %waits = xor i1 %tired, true
   %rests = or i1 %waits, %has.looked
   br i1 %rests, label %rest, label %scan
@@ -152,7 +160,7 @@ taken:
   br label %scan
 
 rest:
-  %is.weary = icmp ugt i32 %looks, {_SPINS}
+  %is.weary = icmp ugt i32 %looks, {spins}
   br i1 %is.weary, label %yield, label %pause
 
 pause:
@@ -164,7 +172,7 @@ yield:
   br label %rested
 
 rested:
-  %looked = phi i32 [ {PATIENCE}, %scan ], [ %looks, %pause ], [ %looks, %yield ]
+  %looked = phi i32 [ {patience}, %scan ], [ %looks, %pause ], [ %looks, %yield ]
   %more = add i32 %looked, 1
   br label %wait
 
@@ -174,9 +182,6 @@ leave:
   ret i32 %units
 }}
 """
-"""The state: a line with how many units were ever done; one with how often tasks have begun to walk; of each
-task a line with the phases it has passed, and how many units these had; of each unit a line with the last
-phase it was claimed in, counted from one."""
 
 
 @contextmanager
@@ -187,7 +192,7 @@ def launched(tasks: int) -> Iterator[None]:
         return
     one = tirx.IntImm("int32", 1)
     with (
-        T.attr(one, "pragma_import_llvm", tvm.ir.StringImm(CODE)),
+        T.attr(one, "pragma_import_llvm", tvm.ir.StringImm(code())),
         T.attr(one, "pragma_parallel_launch_point", one),
     ):
         yield

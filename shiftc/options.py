@@ -106,7 +106,11 @@ class RunOptions:
 
 @attrs.frozen
 class BenchOptions:
-    """against: names of the peers; threads: one comparison for each count; rounds: timed turns of each."""
+    """against: names of the peers; threads: one comparison for each count; rounds: timed turns of each.
+
+    busy:         how many cores other processes keep busy meanwhile.
+    back_to_back: calls of all runtimes follow each other without a pause.
+    """
 
     model: ModelOptions
     against: tuple[str, ...] = ("onnxruntime",)
@@ -115,6 +119,13 @@ class BenchOptions:
     )
     rounds: int = attrs.field(default=15, validator=_at_least_one)
     passes: PassOptions = attrs.field(factory=PassOptions)
+    busy: int = attrs.field(default=0, validator=validators.ge(0))
+    back_to_back: bool = False
+
+    @property
+    def is_contended(self) -> bool:
+        """The machine is not left to the runtime that is timed."""
+        return self.busy > 0 or self.back_to_back
 
 
 @attrs.frozen

@@ -24,6 +24,7 @@ from shiftc.runtime import Session, load
 from shiftc.tensors import made_up
 
 OURS = "shiftc"
+OURS_ALONE = "shiftc, 1 thread"
 REFERENCE = "onnxruntime"
 
 Outputs = Sequence[npt.NDArray[Any]]
@@ -47,22 +48,26 @@ class Contestants:
 
 
 def load_contestants(
-    program: Program, options: ModelOptions, peers: Sequence[Peer], folder: Path, progress: Progress = silent
+    program: Program,
+    options: ModelOptions,
+    peers: Sequence[Peer],
+    folder: Path,
+    progress: Progress = silent,
+    alone: Program | None = None,
 ) -> Contestants:
     """Loads the compiled `program`, and the model it was made from in every peer; each runs it once.
 
-    folder: receives the artifact; needed only until this returns. Whatever a peer raises becomes its failure.
+    folder: receives the artifact; needed only until this returns.
+    alone:  the same model compiled for one thread, where that is timed as well.
+
+    Whatever a peer raises becomes its failure.
     """
-    session = _session(program, folder)
+    session = _session(program, folder / "artifact")
     inputs = made_up(session.signature.inputs, "random")
-    names = [spec.name for spec in session.signature.outputs]
-
-    def run_ours(inputs: Mapping[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
-        outputs = session.run(inputs)
-        return [outputs[name] for name in names]
-
-    runners: dict[str, Runner] = {OURS: run_ours}
-    outputs: dict[str, Outputs] = {OURS: run_ours(inputs)}
+    runners: dict[str, Runner] = {OURS: _runner(session)}
+    if alone is not None:
+        runners[OURS_ALONE] = _runner(_session(alone, folder / "alone"))
+    outputs: dict[str, Outputs] = {name: runner(inputs) for name, runner in runners.items()}
     failures: dict[str, str] = {}
     model = _peer_model(options, program.imported, folder)
     for peer in peers:
@@ -90,10 +95,19 @@ def relative_error(outputs: Outputs, reference: Outputs) -> float:
     return worst
 
 
-def _session(program: Program, folder: Path) -> Session:
+def _runner(session: Session) -> Runner:
+    names = [spec.name for spec in session.signature.outputs]
+
+    def run(inputs: Mapping[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+        outputs = session.run(inputs)
+        return [outputs[name] for name in names]
+
+    return run
+
+
+def _session(program: Program, path: Path) -> Session:
     link = linker_for(program.manifest.machine)
     compiled = program.compiled
-    path = folder / "artifact"
     write_artifact(path, program.manifest, compiled.constants, link.exporting(compiled.library))
     return load(path)
 

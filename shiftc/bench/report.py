@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Mapping
 from typing import Any
@@ -19,7 +20,7 @@ _DIGITS = 5
 class Timing:
     """One runtime.
 
-    seconds: per call, the median of each turn.
+    seconds: per call, the median of each turn; of every call where `of_calls`.
     error:   largest error against the reference, relative to the reference's largest value; None without one.
     wider:   it used instructions that the target has not.
     failure: why it cannot run the model.
@@ -31,6 +32,7 @@ class Timing:
     error: float | None = None
     wider: bool = False
     failure: str | None = None
+    of_calls: bool = False
 
     @property
     def median(self) -> float:
@@ -42,6 +44,11 @@ class Timing:
         """Fastest turn, in seconds."""
         return min(self.seconds)
 
+    @property
+    def percentile_90(self) -> float:
+        """The time that nine of ten calls do not exceed, in seconds."""
+        return sorted(self.seconds)[math.ceil(0.9 * len(self.seconds)) - 1]
+
     def as_json(self) -> dict[str, Any]:
         """Times in milliseconds."""
         data: dict[str, Any] = {"version": self.version, "error": self.error, "failure": self.failure}
@@ -51,8 +58,11 @@ class Timing:
             data |= {
                 "median_ms": milliseconds(self.median),
                 "min_ms": milliseconds(self.minimum),
-                "turns_ms": [milliseconds(seconds) for seconds in self.seconds],
             }
+            if self.of_calls:
+                data["p90_ms"] = milliseconds(self.percentile_90)
+            else:
+                data["turns_ms"] = [milliseconds(seconds) for seconds in self.seconds]
         return data
 
 
@@ -61,6 +71,7 @@ class Comparison:
     """Everything measured at one thread count.
 
     disturbed: something else was on the machine in nearly all turns.
+    busy, back_to_back: what was on it on purpose, see `BenchOptions`.
     arena_lower_bound_bytes: the most that are alive at once.
     """
 
@@ -72,11 +83,19 @@ class Comparison:
     macs: int
     arena_bytes: int
     arena_lower_bound_bytes: int
+    busy: int = 0
+    back_to_back: bool = False
 
     @property
     def ratios(self) -> Mapping[str, float]:
         """How many times faster than each peer, by medians; below 1 is slower."""
         return {peer.name: peer.median / self.ours.median for peer in self.peers if not peer.failure}
+
+    @property
+    def ratios_of_90(self) -> Mapping[str, float]:
+        """The same by what nine of ten calls do not exceed."""
+        ours = self.ours.percentile_90
+        return {peer.name: peer.percentile_90 / ours for peer in self.peers if not peer.failure}
 
     @property
     def ratios_of_minima(self) -> Mapping[str, float]:
@@ -89,6 +108,8 @@ class Comparison:
         return {
             "threads": self.threads,
             "disturbed": self.disturbed,
+            "busy": self.busy,
+            "back_to_back": self.back_to_back,
             "macs": self.macs,
             "arena_bytes": self.arena_bytes,
             "arena_lower_bound_bytes": self.arena_lower_bound_bytes,

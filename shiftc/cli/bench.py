@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +61,14 @@ class CommaSeparated(click.ParamType):  # type: ignore[type-arg]
 @click.option(
     "--rounds", type=click.IntRange(min=1), default=15, show_default=True, help="Turns of each runtime."
 )
+@click.option(
+    "--busy",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Keep N cores busy with other processes meanwhile.",
+)
+@click.option("--back-to-back", is_flag=True, help="Call the runtimes one after the other, without pauses.")
 @form_flags
 @click.option("--json", "destination", metavar="FILE|-", help="Write the report as JSON; - is stdout.")
 @debug_flag
@@ -71,12 +80,16 @@ def bench(
     against: tuple[str, ...],
     threads: tuple[int, ...],
     rounds: int,
+    busy: int,
+    back_to_back: bool,
     destination: str | None,
     **values: Any,
 ) -> None:
     """Time MODEL beside other runtimes, in turns, in one process."""
     from shiftc.driver import bench_model
 
+    if busy > (cores := len(os.sched_getaffinity(0))):
+        raise click.BadParameter(f"{busy} cores cannot be kept busy, there are {cores}", param_hint="--busy")
     forms = form_options(values)
     options = BenchOptions(
         model=model_options(model, **values),
@@ -84,6 +97,8 @@ def bench(
         threads=threads,
         rounds=rounds,
         passes=forms,
+        busy=busy,
+        back_to_back=back_to_back,
     )
     with terminal.progress() as progress:
         report = bench_model(options, progress)
@@ -98,9 +113,10 @@ def _print(terminal: Terminal, /, report: BenchReport) -> None:
     terminal.say(f"{report.model} on {machine.processor}, {machine.cores} cores, {report.rounds} rounds")
     for comparison in report.comparisons:
         timings = (comparison.ours, *comparison.peers)
-        columns = ("runtime", "version", "median", "min", "speed-up", "of minima", "error")
+        second = "90 %" if comparison.ours.of_calls else "min"
+        columns = ("runtime", "version", "median", second, "speed-up", f"of {second}", "error")
         rows = [_row(timing, comparison) for timing in timings]
-        terminal.show(f"threads: {comparison.threads}", columns, rows)
+        terminal.show(f"threads: {comparison.threads}{_conditions(comparison)}", columns, rows)
         floor = comparison.floor
         terminal.say(
             f"floor: {duration(floor.seconds)} = {quantity(floor.flops)}FLOP at "
@@ -118,6 +134,13 @@ def _row(timing: Timing, comparison: Comparison) -> tuple[str, ...]:
     if timing.failure:
         return timing.name, timing.version, "", "", "", "", timing.failure
     error = "" if timing.error is None else f"{timing.error:.1e}"
-    ratios = (comparison.ratios, comparison.ratios_of_minima)
+    others = comparison.ratios_of_90 if timing.of_calls else comparison.ratios_of_minima
+    ratios = (comparison.ratios, others)
     speed_ups = [f"{found[timing.name]:.2f}x" if timing.name in found else "" for found in ratios]
-    return timing.name, timing.version, duration(timing.median), duration(timing.minimum), *speed_ups, error
+    second = timing.percentile_90 if timing.of_calls else timing.minimum
+    return timing.name, timing.version, duration(timing.median), duration(second), *speed_ups, error
+
+
+def _conditions(comparison: Comparison) -> str:
+    busy = f", {comparison.busy} cores busy" if comparison.busy else ""
+    return busy + (", back to back" if comparison.back_to_back else "")
