@@ -14,7 +14,11 @@ from collections import deque
 import attrs
 
 _RUNS = 5
-"""Of which the slowest is left out: a single one that the system interrupts says nothing."""
+"""Of a trial."""
+_REMEMBERED = 16
+"""Runs that say what a number of threads takes, while they are used."""
+_OUTLIERS = 8
+"""Of so many runs, or fewer, the slowest is left out: what the system interrupts at times says nothing."""
 _BETTER = 0.95
 """Share of the time that a trial must not exceed to be followed: less is within noise."""
 _FIRST_PAUSE = 20
@@ -39,13 +43,24 @@ class _Level:
     """
 
     threads: int
-    times: deque[float] = attrs.field(factory=lambda: deque(maxlen=_RUNS))
+    times: deque[float] = attrs.field(factory=lambda: deque(maxlen=_REMEMBERED))
     known: float = math.inf
     runs: int = 0
     since: float = 0.0
     tried: float = -math.inf
     due: float = 0.0
     pause: float = 0.0
+
+    def learn(self, seconds: float) -> None:
+        """A run took so long."""
+        self.times.append(seconds)
+        kept = sorted(self.times)[: len(self.times) - -(-len(self.times) // _OUTLIERS)]
+        if len(self.times) >= _RUNS:
+            self.known = sum(kept) / len(kept)
+
+    def lost(self, known: float) -> float:
+        """Seconds that the remembered runs took longer than on threads of which this much is known."""
+        return len(self.times) * (self.known - known)
 
     def rest(self, now: float, pause: float) -> None:
         """Not to be tried again for so long."""
@@ -85,24 +100,26 @@ class ThreadChoice:
         self._now += seconds
         level.runs += 1
         if not self._begins:
-            level.times.append(seconds)
+            level.learn(seconds)
         self._begins = False
-        if len(level.times) == _RUNS:
-            level.known = (sum(level.times) - max(level.times)) / (_RUNS - 1)
         if level is not self._home:
             self._cost += seconds - self._home.known
             if len(level.times) == _RUNS or self._cost > _RUNS * self._home.known:
                 self._end_trial(level)
-        elif len(level.times) == _RUNS:
+        elif len(level.times) >= _RUNS:
             self._begin_trial()
 
     def _begin_trial(self) -> None:
         """Of a level that is due; of fewer threads also where they are known to be faster than this."""
         home = self._home
+        is_known = len(home.times) == _REMEMBERED
         for level in (level for level in self._levels if level is not home):
-            is_faster = level.threads < home.threads and level.known < _BETTER * home.known
+            is_faster = level.threads < home.threads and (
+                home.lost(level.known) > _RUNS * level.known
+                or (is_known and level.known < _BETTER * home.known)
+            )
             is_rested = self._now >= level.tried + _FIRST_PAUSE * level.known
-            if self._now >= level.due or (is_faster and is_rested):
+            if (is_known and self._now >= level.due) or (is_faster and is_rested):
                 self._use(level)
                 break
 
