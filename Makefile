@@ -62,6 +62,7 @@ bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.tiling || failed=1; \
 	$(BIN)/python -m benchmarks.ceiling || failed=1; \
 	$(BIN)/python -m benchmarks.records || failed=1; \
+	$(BIN)/python -m benchmarks.contention || failed=1; \
 	$(BIN)/python -m benchmarks.compile_time || failed=1; \
 	$(BIN)/python -m benchmarks.roofline || failed=1; \
 	exit $$failed

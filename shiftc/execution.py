@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import attrs
 
@@ -15,10 +15,14 @@ from shiftc.tensors import Tensors, made_up, read_inputs, write_tensors
 
 @attrs.frozen
 class RunReport:
-    """Outputs by name; `seconds` holds one average per repeat, empty when timing was not asked for."""
+    """Outputs by name; `seconds` holds one average per repeat, empty when timing was not asked for.
+
+    runs_on_threads: of a program of several threads, see `Session.runs_on_threads`.
+    """
 
     outputs: Tensors
     seconds: tuple[float, ...]
+    runs_on_threads: Mapping[int, int] = attrs.field(factory=dict)
 
 
 def run_artifact(options: RunOptions, progress: Progress = silent) -> RunReport:
@@ -37,7 +41,7 @@ def run_artifact(options: RunOptions, progress: Progress = silent) -> RunReport:
     if options.outputs:
         write_tensors(options.outputs, outputs)
     seconds = tuple(_average(lambda: session.run(inputs), options.number) for _ in range(options.repeat))
-    return RunReport(outputs, seconds)
+    return RunReport(outputs, seconds, session.runs_on_threads)
 
 
 def _average(call: Callable[[], object], number: int) -> float:

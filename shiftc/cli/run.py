@@ -78,6 +78,9 @@ def run(
         statistic = (statistics.median, statistics.fmean, min, max)
         times = [duration(function(report.seconds)) for function in statistic]
         terminal.show(f"{repeat} averages of {number} runs", ("median", "mean", "min", "max"), [times])
+        if report.runs_on_threads:
+            on = ", ".join(f"{runs} on {threads}" for threads, runs in report.runs_on_threads.items())
+            terminal.say(f"runs on threads: {on}")
 
 
 def _range(array: npt.NDArray[Any]) -> str:

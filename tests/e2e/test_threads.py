@@ -100,3 +100,45 @@ def test_a_small_program_wakes_nobody(tmp_path: Path, monkeypatch: pytest.Monkey
     for outputs in others:
         for name, array in first.items():
             np.testing.assert_array_equal(outputs[name], array)
+
+
+class Clock:
+    """Shows that a run took so many seconds on so many threads, whatever it took."""
+
+    def __init__(self, seconds: dict[int, float]) -> None:
+        self.seconds, self.now = seconds, 0.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+
+@pytest.mark.usefixtures("threads_pay")
+def test_a_session_leaves_cores_that_are_taken_and_comes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = agreement(MODELS / "shufflenet_v2.dynamo.onnx", tmp_path, threads=2)
+    clock = Clock({1: 1e-3, 2: 4e-3})
+
+    def timed(count: int, *others: object) -> None:
+        clock.now += clock.seconds[count]
+        use_threads(count, *others)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(session_module, "use_threads", timed)
+    monkeypatch.setattr(session_module, "time", clock)
+    session = shiftc.load(made.artifact)
+    inputs = random_inputs(session.signature, 0)
+    first = session.run(inputs)
+    threads = []
+
+    def runs(count: int) -> None:
+        for _ in range(count):
+            threads.append(session.threads)
+            for name, array in session.run(inputs).items():
+                np.testing.assert_array_equal(array, first[name])
+
+    runs(40)
+    assert session.threads == 1
+    clock.seconds[2] = 5e-4
+    runs(400)
+    assert session.threads == 2
+    assert session.runs_on_threads == {1: threads.count(1), 2: threads.count(2) + 1}

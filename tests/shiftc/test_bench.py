@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 from collections import Counter
 from functools import partial
 from itertools import groupby
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from tvm.target import codegen
 
+from shiftc.bench.contention import busy_cores, time_contended
 from shiftc.bench.contestants import relative_error
 from shiftc.bench.floor import Floor, floor_of
 from shiftc.bench.instruction_set import hold_to
@@ -206,3 +209,36 @@ def test_unknown_peer() -> None:
     with pytest.raises(PeerError, match="onnxruntime, openvino, tvm"):
         find_peer("abacus")
     assert find_peer("tvm").version.startswith("0.27")
+
+
+@pytest.mark.parametrize("back_to_back", [True, False])
+def test_on_a_contended_machine_every_call_counts(back_to_back: bool) -> None:
+    calls: list[str] = []
+    runnables = {name: partial(calls.append, name) for name in "ab"}
+    measured = time_contended(runnables, 2, back_to_back)
+    timed = "".join(calls)[20:]  # ten of each find out how long they take
+    assert {name: len(seconds) for name, seconds in measured.seconds.items()} == {"a": 200, "b": 200}
+    assert timed == ("ab" * 200 if back_to_back else ("a" * 100 + "b" * 100) * 2)
+
+
+def test_busy_cores_are_busy_until_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+
+    def recorded(command: list[str]) -> subprocess.Popen[bytes]:
+        started.append(subprocess.Popen(command))
+        return started[-1]
+
+    monkeypatch.setattr("shiftc.bench.contention.subprocess", SimpleNamespace(Popen=recorded))
+    with busy_cores(1):
+        (process,) = started
+        assert process.poll() is None
+        assert process.args[-1] == str(max(os.sched_getaffinity(0)))
+    assert process.poll() is not None
+    with pytest.raises(ValueError, match="cannot be kept busy"), busy_cores(10_000):
+        pass
+
+
+def test_what_nine_of_ten_calls_do_not_exceed() -> None:
+    timing = Timing("a", "1", tuple(float(number) for number in range(20, 0, -1)), of_calls=True)
+    assert timing.percentile_90 == 18.0
+    assert "turns_ms" not in timing.as_json() and timing.as_json()["p90_ms"] == 18e3
