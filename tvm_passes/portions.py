@@ -24,6 +24,8 @@ Region = tuple[str, int]
 Cut = tuple[slice, slice]
 """Some blocks and some pixels."""
 
+_SPARSE = 8
+"""Numbers of which more are left out than this many times their count are sorted."""
 ARENA, CONSTANTS = ("arena", 0), ("constants", 0)
 
 
@@ -100,9 +102,9 @@ class Lines:
         if access.width > 1:
             within = np.array([*range(0, access.width, items), access.width - 1])
             bases = (bases[:, None] + np.unique(within // items * items)).reshape(-1)
-        line, rest = np.divmod(np.unique(_chosen(access.pixels, pixels)), items)
+        line, rest = np.divmod(_unique(_chosen(access.pixels, pixels)), items)
         found = [
-            (np.unique((bases + shift) // items)[:, None] + line[rest == shift]).reshape(-1)
+            (_unique((bases + shift) // items)[:, None] + line[rest == shift]).reshape(-1)
             for shift in (np.unique(rest) if rest.any() else (0,))
         ]
         return np.concatenate(found) + self.starts[access.address.region, access.address.index]
@@ -127,6 +129,18 @@ class Lines:
         numbers = np.arange(len(lines))
         self._order[lines] = numbers
         return np.asarray(lines[self._order[lines] == numbers])
+
+
+def _unique(numbers: Array) -> Array:
+    """Every number once, in order: as `np.unique`, which takes ten times as long where they are dense."""
+    if not numbers.size:
+        return numbers
+    low, high = int(numbers.min()), int(numbers.max())
+    if high - low > _SPARSE * numbers.size:
+        return np.unique(numbers)
+    there = np.zeros(high - low + 1, np.bool_)
+    there[numbers - low] = True
+    return np.flatnonzero(there) + low
 
 
 def _bytes(tensor: TensorType) -> int:

@@ -161,8 +161,8 @@ class Tensors:
         if source.bytes % 4:
             self.append(GenericStep(source.name, "copy", copy_of_bytes(source.bytes), (source,), (copy,)))
             return copy
-        words = source.bytes // 4
-        self.append(GatherStep(IndexMap.identity(as_4d((1, words))), (source,), copy))
+        words = (1, 1, 1, source.bytes // 4)  # in one channel: a map is as large as it has channels
+        self.append(GatherStep(IndexMap.identity(words), (source,), copy))
         return copy
 
     def _in_arena(self, tensor: Plain) -> Plain:
