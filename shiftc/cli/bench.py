@@ -142,5 +142,6 @@ def _row(timing: Timing, comparison: Comparison) -> tuple[str, ...]:
 
 
 def _conditions(comparison: Comparison) -> str:
-    busy = f", {comparison.busy} cores busy" if comparison.busy else ""
+    cores = "1 core" if comparison.busy == 1 else f"{comparison.busy} cores"
+    busy = f", {cores} busy" if comparison.busy else ""
     return busy + (", back to back" if comparison.back_to_back else "")
