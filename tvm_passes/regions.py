@@ -23,6 +23,8 @@ from .index_map import IndexMap, as_4d
 from .movement import Movement, Mover
 from .movement_tir import NotMovementError
 
+MOST_CHANNELS = 1 << 15
+"""A tensor of more has no map, which is written channel by channel: matrices may have a million columns."""
 MAX_ROUNDS = 8
 """How often a region that does not fit is tried again without the operators that stand in the way."""
 
@@ -222,4 +224,6 @@ def _endpoint_problem(var: Var, output: Var) -> str | None:
         return f"{var.name} is of type {var.ty.dtype}, the result of type {output.ty.dtype}"
     if str(var.ty.dtype) != "float32":
         return f"{var.name} is of type {var.ty.dtype}, kernels read float32"
+    if int(shape[1]) > MOST_CHANNELS:
+        return f"{var.name} has more than {MOST_CHANNELS} channels"
     return None

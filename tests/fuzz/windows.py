@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -172,9 +173,22 @@ def pool(draft: Draft, x: Value) -> Value:
     if chance(draft.choices, 20):
         extents = [_rounded_up(a, x, attributes) for a in (0, 1)]
         attributes["ceil_mode"] = 1
+    if not _have_elements(x, attributes, extents):  # of padding alone the judges make 0 and minus infinity
+        return draft.one("GlobalAveragePool", [x], [*x.shape[:2], 1, 1])
     if kind == "AveragePool" and chance(draft.choices, 30):
         attributes["count_include_pad"] = 1
     return draft.one(kind, [x], [*x.shape[:2], *extents], **attributes)
+
+
+def _have_elements(x: Value, attributes: dict[str, Any], extents: Sequence[int]) -> bool:
+    """No window lies in the padding alone, as dilated ones may where a plane is small."""
+
+    def reads(axis: int, window: int) -> bool:
+        start = window * attributes["strides"][axis] - attributes["pads"][axis]
+        taps = range(attributes["kernel_shape"][axis])
+        return any(0 <= start + tap * attributes["dilations"][axis] < x.shape[2 + axis] for tap in taps)
+
+    return all(reads(axis, window) for axis in (0, 1) for window in range(extents[axis]))
 
 
 def _rounded_up(axis: int, x: Value, attributes: dict[str, Any]) -> int:

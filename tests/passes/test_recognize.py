@@ -26,6 +26,7 @@ from tests.passes.modules import (
 from tvm_passes.graph import Graph
 from tvm_passes.index_map import Shape
 from tvm_passes.recognize import recognize
+from tvm_passes.regions import MOST_CHANNELS
 from tvm_passes.report import Report
 
 SHAPE: Shape = (2, 6, 5, 7)
@@ -227,3 +228,12 @@ def test_a_constant_that_is_not_zero_is_a_boundary() -> None:
     after, _ = recognized(before)
     assert operators(after) == ["index_map", "concat", "relu"]
     assert_computes_the_same(before, after)
+
+
+def test_a_matrix_of_many_columns_has_no_map() -> None:
+    """It would be written column by column."""
+    shape = (1, 2, MOST_CHANNELS, 1)
+    _, (record,) = recognized(
+        module([shape], lambda emit, x: op.nn.relu(emit(op.reshape(x, (1, 2 * MOST_CHANNELS)))))
+    )
+    assert record.reason.endswith(f"has more than {MOST_CHANNELS} channels")
