@@ -185,8 +185,11 @@ class Session:
     def _run_on_some(self, call: Callable[[], object]) -> None:
         """Call on as many threads as is fastest now; on one after a pause in which others fell asleep, if it
         is not worth waking them."""
+        if self._threads == 1:
+            self._execute(call, 1)
+            return
         began = time.perf_counter()
-        if self._threads == 1 or (self.manifest.while_awake and began - self._ended > AWAKE_SECONDS):
+        if self.manifest.while_awake and began - self._ended > AWAKE_SECONDS:
             self._execute(call, 1)
             self._ended = time.perf_counter()
             return
