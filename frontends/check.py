@@ -14,3 +14,7 @@ def check(model: onnx.ModelProto) -> None:
         if value.type.HasField("tensor_type") and not value.type.tensor_type.HasField("shape"):
             value.type.tensor_type.shape.SetInParent()
     onnx.checker.check_model(checked)
+    names = [value.name for value in checked.graph.output]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise onnx.checker.ValidationError(f"'{twice}' is an output twice")

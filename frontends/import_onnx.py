@@ -234,9 +234,12 @@ class _Importer(ONNXGraphImporter):
 
 
 def _if_empty(value: Any) -> Any:
-    """A tensor without elements is constant, whatever it is computed from; any other value as it is."""
+    """A tensor without elements is constant, whatever it is computed from; any other value as it is.
+
+    Of a slice that ends before it begins, Relax says a negative size.
+    """
     if isinstance(value.ty, relax.TensorType) and value.ty.shape is not None:
         shape = [int(dim) if isinstance(dim, tvm.tirx.IntImm) else 1 for dim in value.ty.shape]
-        if 0 in shape:
-            return constant(np.zeros(shape, dtype_of(value)))
+        if min(shape, default=1) <= 0:
+            return constant(np.zeros([max(size, 0) for size in shape], dtype_of(value)))
     return value

@@ -139,7 +139,13 @@ def _by_first_occurrence(order: Any, spare: Any, kept: Any, which: Any, found: A
 
 
 def _is_true(value: Expr, dtype: str) -> Expr:
-    return value if dtype == "bool" else value != tirx.const(0, dtype)
+    """Whatever is not zero, NaN too, of which TVM's comparison says it is not unequal to zero."""
+    if dtype == "bool":
+        return value
+    if "float" not in dtype:
+        return value != tirx.const(0, dtype)
+    wide = value if dtype == "float64" else value.astype("float32")
+    return tirx.any(wide != tirx.const(0, str(wide.ty.dtype)), tirx.isnan(wide))
 
 
 def _upto(position: Expr, count: int) -> Expr:

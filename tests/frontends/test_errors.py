@@ -96,6 +96,11 @@ def test_invalid_model(save):
     assert "nobody" in message
 
 
+def test_an_output_named_twice(save):
+    text = GOOD.replace("(float[2,3] y)", "(float[2,3] y, float[2,3] y)")
+    assert "'y' is an output twice" in error_of(save(text), InvalidModelError)
+
+
 def test_shapes_that_clash(save):
     model = """<ir_version: 8, opset_import: ["": 17]>
         g (float[2,3] x, float[4,5] z) => (float[2,5] y) { y = MatMul(x, z) }"""

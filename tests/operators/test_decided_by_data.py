@@ -115,3 +115,29 @@ def test_constant_index_out_of_bounds(tmp_path: Path) -> None:
     onnx.save(onnx.parser.parse_model(model), tmp_path / "model.onnx")
     with pytest.raises(OperatorImportError, match="'pick': Gather cannot be imported: its index 3 is out of"):
         import_model(tmp_path / "model.onnx")
+
+
+def test_nan_is_not_zero_and_slices_that_end_before_they_begin_are_empty(tmp_path: Path) -> None:
+    model = onnx.parser.parse_model("""<ir_version: 8, opset_import: ["": 17]>
+        g (float[1,4] x, float16[1,4] h, float[1,3,6,7] p)
+        => (int64[2,N] y, int64[2,M] z, float[1,3,0,7] forward, float[1,3,0,7] back, float[4,0] none)
+        <int64[1] one = {1}, int64[1] two = {2}, int64[1] three = {3}, int64[1] five = {5},
+         int64[1] last = {-1}> {
+            y = NonZero(x)
+            z = NonZero(h)
+            forward = Slice(p, five, one, two)
+            rows = Relu(p)
+            backward = Slice(rows, one, five, two, last)
+            back = Relu(backward)
+            column = Transpose<perm = [1, 0]>(x)
+            none = Slice(column, three, one, one)
+        }""")
+    onnx.save(model, tmp_path / "model.onnx")
+    compile_model(CompileOptions(ModelOptions(tmp_path / "model.onnx"), tmp_path / "artifact"))
+    x = np.array([[0, np.nan, 1, -np.inf]], "float32")
+    found = shiftc.load(tmp_path / "artifact").run(
+        {"x": x, "h": x.astype("float16"), "p": np.ones((1, 3, 6, 7), "float32")}
+    )
+    for name in "yz":
+        np.testing.assert_array_equal(found[name], np.nonzero(x))
+    assert [found[name].shape for name in ("forward", "back", "none")] == [(1, 3, 0, 7), (1, 3, 0, 7), (4, 0)]
