@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from shiftc.bounds import MOST_THREADS
 from shiftc.cli.flags import (
     PATH,
     debug_flag,
@@ -53,7 +54,7 @@ class CommaSeparated(click.ParamType):  # type: ignore[type-arg]
 )
 @click.option(
     "--threads",
-    type=CommaSeparated(click.IntRange(min=1)),
+    type=CommaSeparated(click.IntRange(1, MOST_THREADS)),
     default="1",
     show_default=True,
     help="Thread counts, one comparison each.",

@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 import click
 
+from shiftc.bounds import MOST_THREADS
 from shiftc.cli.flags import (
     PATH,
     debug_flag,
@@ -28,7 +29,11 @@ from shiftc.options import CompileOptions
 @model_flags
 @records_flags
 @click.option(
-    "--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads it runs on."
+    "--threads",
+    type=click.IntRange(1, MOST_THREADS),
+    default=1,
+    show_default=True,
+    help="Threads it runs on.",
 )
 @click.option(
     "-O",

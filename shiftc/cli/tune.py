@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from shiftc.bounds import MOST_THREADS
 from shiftc.cli.flags import PATH, debug_flag, model_flags, model_options
 from shiftc.cli.terminal import Terminal
 from shiftc.cli.units import duration
@@ -23,7 +24,11 @@ if TYPE_CHECKING:
 )
 @model_flags
 @click.option(
-    "--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads kernels run on."
+    "--threads",
+    type=click.IntRange(1, MOST_THREADS),
+    default=1,
+    show_default=True,
+    help="Threads kernels run on.",
 )
 @click.option(
     "--trials",
