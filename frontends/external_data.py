@@ -12,20 +12,34 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 import onnx
 from onnx.external_data_helper import ExternalDataInfo
 
-from frontends.errors import ExternalDataOutsideError, MissingExternalDataError, TruncatedModelError
+from frontends.errors import (
+    ExternalDataOutsideError,
+    InvalidModelError,
+    MissingExternalDataError,
+    TruncatedModelError,
+)
 
 
 def load_external_data(model: onnx.ModelProto, model_file: Path) -> None:
     """Read every external tensor of `model` into it, in place.
 
-    Raises ExternalDataOutsideError, MissingExternalDataError or TruncatedModelError.
+    Raises ExternalDataOutsideError, MissingExternalDataError, TruncatedModelError, or InvalidModelError where
+    no place in a file is named.
     """
     for tensor in _tensors(model):
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
-            info = ExternalDataInfo(tensor)
+            info = _place_of(tensor, model_file)
             tensor.raw_data = _read(tensor.name, info, model_file)
             tensor.data_location = onnx.TensorProto.DEFAULT
             del tensor.external_data[:]
+
+
+def _place_of(tensor: onnx.TensorProto, model_file: Path) -> ExternalDataInfo:
+    try:
+        return ExternalDataInfo(tensor)
+    except ValueError as error:
+        reason = f"where weight '{tensor.name}' is stored is not stated as ONNX wants it: {error}"
+        raise InvalidModelError(reason, file=str(model_file)) from error
 
 
 def _read(name: str, info: ExternalDataInfo, model_file: Path) -> bytes:
@@ -35,16 +49,17 @@ def _read(name: str, info: ExternalDataInfo, model_file: Path) -> bytes:
             f"weight '{name}' is stored in '{info.location}', which is not beside the model",
             file=str(model_file),
         )
-    with path.open("rb") as data:
-        data.seek(info.offset or 0)
-        content = data.read() if info.length is None else data.read(info.length)
-    if info.length is not None and len(content) < info.length:
+    offset = info.offset or 0
+    there = max(0, path.stat().st_size - offset)
+    if info.length is not None and there < info.length:
         raise TruncatedModelError(
-            f"weight '{name}' needs {info.length} bytes at {info.offset or 0} of '{info.location}', "
-            f"which ends after {len(content)} of them",
+            f"weight '{name}' needs {info.length} bytes at {offset} of '{info.location}', "
+            f"which ends after {there} of them",
             file=str(model_file),
         )
-    return content
+    with path.open("rb") as data:
+        data.seek(offset)
+        return data.read(there if info.length is None else info.length)
 
 
 def _inside(name: str, location: str, model_file: Path) -> Path:

@@ -10,7 +10,12 @@ from onnx import numpy_helper
 from onnx.external_data_helper import set_external_data
 
 from frontends import import_model
-from frontends.errors import ExternalDataOutsideError, MissingExternalDataError, TruncatedModelError
+from frontends.errors import (
+    ExternalDataOutsideError,
+    InvalidModelError,
+    MissingExternalDataError,
+    TruncatedModelError,
+)
 
 WEIGHT = np.arange(12, dtype=np.float32).reshape(3, 4)
 OFFSET = 16
@@ -114,3 +119,26 @@ def test_too_short(model_with_weight_at):
     assert str(raised.value) == (
         f"{path}: weight 'w' needs 48 bytes at 16 of 'weights.bin', which ends after 5 of them"
     )
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "kind"),
+    [
+        ("offset", "-4", InvalidModelError),
+        ("offset", "here", InvalidModelError),
+        ("length", "-1", InvalidModelError),
+        ("length", str(10**18), TruncatedModelError),
+        ("offset", str(10**18), TruncatedModelError),
+    ],
+)
+def test_no_place_in_a_file(key, value, kind, model_with_weight_at):
+    path = model_with_weight_at("weights.bin")
+    write_weight(path.parent / "weights.bin")
+    model = onnx.load(path, load_external_data=False)
+    for entry in model.graph.initializer[0].external_data:
+        if entry.key == key:
+            entry.value = value
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(kind, match="weight 'w'") as caught:
+        import_model(path)
+    assert "\n" not in str(caught.value)
