@@ -114,8 +114,8 @@ def _print(terminal: Terminal, /, report: BenchReport) -> None:
     terminal.say(f"{report.model} on {machine.processor}, {machine.cores} cores, {report.rounds} rounds")
     for comparison in report.comparisons:
         timings = (comparison.ours, *comparison.peers)
-        second = "90 %" if comparison.ours.of_calls else "min"
-        columns = ("runtime", "version", "median", second, "speed-up", f"of {second}", "error")
+        others = ("90 %", "of 90 %") if comparison.ours.of_calls else ("min", "of minima")
+        columns = ("runtime", "version", "median", others[0], "speed-up", others[1], "error")
         rows = [_row(timing, comparison) for timing in timings]
         terminal.show(f"threads: {comparison.threads}{_conditions(comparison)}", columns, rows)
         floor = comparison.floor
