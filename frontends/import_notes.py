@@ -46,7 +46,6 @@ class ImportNotes:
         for output in outputs:
             if output in self._counted:
                 name = unique_name(f"{output}_rows", names)
-                names.add(name)
                 counts[name] = self._counted[output].count
         return counts
 

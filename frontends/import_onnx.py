@@ -137,9 +137,7 @@ class _Importer(ONNXGraphImporter):
         cleaned = "".join(letter if letter.isalnum() and letter.isascii() else "_" for letter in name)
         # A leading digit is no identifier; lv1, gv2 … are the names TVM's block builder makes up.
         stem = f"v_{cleaned}" if re.match(r"\d|[lg]v\d*$", cleaned) else cleaned
-        unique = unique_name(stem, self.taken)
-        self.taken.add(unique)
-        return unique
+        return unique_name(stem, self.taken)
 
     def _construct_nodes(self, graph: onnx.GraphProto) -> None:
         self.used = {value.name for value in graph.output}.union(*(node.input for node in graph.node))

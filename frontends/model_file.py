@@ -36,6 +36,13 @@ def read_model(path: Path) -> onnx.ModelProto:
     return model
 
 
+def with_graph(model: onnx.ModelProto, graph: onnx.GraphProto) -> onnx.ModelProto:
+    """A model of another graph, of the same versions of ONNX and its operators."""
+    result = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
+    result.graph.CopyFrom(graph)
+    return result
+
+
 def standard_opset(model: onnx.ModelProto) -> int:
     """The version of the standard operator set the model imports; 1 where it imports none."""
     versions = (entry.version for entry in model.opset_import if entry.domain == STANDARD_DOMAIN)

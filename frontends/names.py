@@ -14,7 +14,6 @@ def name_nodes(graph: onnx.GraphProto) -> None:
     for index, node in enumerate(graph.node):
         if node.name in seen:
             node.name = unique_name(node.name or f"{node.op_type}_{index}", taken)
-            taken.add(node.name)
         seen.add(node.name)
 
 
@@ -31,9 +30,10 @@ def restore_names(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
 
 
 def unique_name(stem: str, taken: set[str]) -> str:
-    """`stem`, or `stem_2`, `stem_3` … until it is not in `taken`."""
+    """`stem`, or `stem_2`, `stem_3` … until it is not in `taken`, to which it is added."""
     name, count = stem, 1
     while name in taken:
         count += 1
         name = f"{stem}_{count}"
+    taken.add(name)
     return name

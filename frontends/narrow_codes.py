@@ -17,6 +17,7 @@ import onnx
 from onnx import AttributeProto, TensorProto, helper, numpy_helper
 
 from frontends.errors import OperatorImportError
+from frontends.model_file import with_graph
 from frontends.names import unique_name
 from frontends.narrow_types import NARROW, NarrowType, codes_of
 from frontends.value_types import value_types
@@ -69,9 +70,7 @@ class _Carrying:
                 copy.CopyFrom(value)
                 if value.type.tensor_type.elem_type in NARROW:
                     copy.type.tensor_type.elem_type = TensorProto.UINT8
-        result = onnx.ModelProto(ir_version=self.model.ir_version, opset_import=self.model.opset_import)
-        result.graph.CopyFrom(carried)
-        return result
+        return with_graph(self.model, carried)
 
     def _narrow(self, name: str) -> NarrowType | None:
         return NARROW.get(self.types.get(name, 0))
@@ -97,7 +96,6 @@ class _Carrying:
         if kind is None:
             return [], source
         decoded = unique_name(f"{source}_numbers", self.taken)
-        self.taken.add(decoded)
         return [_private("Decode", [source], [decoded], node.name, of=kind.kind)], decoded
 
     def decoded(self, node: onnx.NodeProto, target: int | None = None) -> Nodes:

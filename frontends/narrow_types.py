@@ -23,16 +23,20 @@ CODE = "uint8"
 
 @attrs.frozen(slots=False)
 class NarrowType:
-    """kind: ONNX's number of the type. name: numpy's. bits: of a code."""
+    """kind: ONNX's number of the type. name: numpy's."""
 
     kind: int
     name: str
-    bits: int
 
     @property
     def numpy(self) -> np.dtype[Any]:
         dtype: np.dtype[Any] = np.dtype(getattr(ml_dtypes, self.name))
         return dtype
+
+    @property
+    def bits(self) -> int:
+        """Of a code."""
+        return int((ml_dtypes.finfo if self.is_float else ml_dtypes.iinfo)(self.numpy).bits)
 
     @property
     def is_float(self) -> bool:
@@ -59,23 +63,14 @@ class NarrowType:
         return int(np.array(number, np.float32).astype(self.numpy).view(CODE))
 
 
-_BITS = {
-    TensorProto.INT2: 2,
-    TensorProto.UINT2: 2,
-    TensorProto.INT4: 4,
-    TensorProto.UINT4: 4,
-    TensorProto.FLOAT4E2M1: 4,
-    TensorProto.FLOAT6E2M3: 6,
-    TensorProto.FLOAT6E3M2: 6,
-    TensorProto.FLOAT8E4M3FN: 8,
-    TensorProto.FLOAT8E4M3FNUZ: 8,
-    TensorProto.FLOAT8E5M2: 8,
-    TensorProto.FLOAT8E5M2FNUZ: 8,
-    TensorProto.FLOAT8E8M0: 8,
-}
 NARROW: Mapping[int, NarrowType] = {
-    int(kind): NarrowType(int(kind), str(helper.tensor_dtype_to_np_dtype(kind).name), bits)
-    for kind, bits in _BITS.items()
+    int(kind): NarrowType(int(kind), str(helper.tensor_dtype_to_np_dtype(kind).name))
+    for kind in (
+        *(TensorProto.INT2, TensorProto.UINT2, TensorProto.INT4, TensorProto.UINT4),
+        *(TensorProto.FLOAT4E2M1, TensorProto.FLOAT6E2M3, TensorProto.FLOAT6E3M2),
+        *(TensorProto.FLOAT8E4M3FN, TensorProto.FLOAT8E4M3FNUZ),
+        *(TensorProto.FLOAT8E5M2, TensorProto.FLOAT8E5M2FNUZ, TensorProto.FLOAT8E8M0),
+    )
 }
 """By ONNX's number of the type."""
 

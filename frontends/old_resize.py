@@ -80,9 +80,7 @@ def _with_scales(
     graph: onnx.GraphProto, node: onnx.NodeProto, scales: NDArray[np.float32], name: str, taken: set[str]
 ) -> onnx.NodeProto:
     """The node with other scales, which become an initializer named after `name`."""
-    taken.add(name)
     named = unique_name(f"{name}_scales", taken)
-    taken.add(named)
     graph.initializer.append(numpy_helper.from_array(scales.astype(np.float32), named))
     changed = onnx.NodeProto()
     changed.CopyFrom(node)

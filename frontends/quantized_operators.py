@@ -37,7 +37,6 @@ class _Writer:
     def add(self, operator: str, inputs: Sequence[str], result: str = "", **attributes: object) -> str:
         """A node more; the name of its result."""
         result = result or unique_name(f"{self.node.output[0]}/{operator}", self.taken)
-        self.taken.add(result)
         inputs = list(inputs)
         while inputs and not inputs[-1]:
             inputs.pop()

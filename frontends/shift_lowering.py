@@ -196,6 +196,4 @@ class _Writer:
         return name
 
     def _value(self, stem: str) -> str:
-        name = unique_name(stem, self.taken)
-        self.taken.add(name)
-        return name
+        return unique_name(stem, self.taken)

@@ -16,6 +16,7 @@ import numpy as np
 import onnx
 from onnx import AttributeProto, TensorProto, helper, numpy_helper
 
+from frontends.model_file import with_graph
 from frontends.names import unique_name
 from frontends.value_types import value_types
 
@@ -58,20 +59,13 @@ class _Widening:
         ]
         initializers = (_widened_tensor(tensor, self._renamed(tensor.name)) for tensor in graph.initializer)
         widened = helper.make_graph(nodes, graph.name, graph.input, graph.output, initializers)
-        result = onnx.ModelProto()
-        result.CopyFrom(
-            onnx.ModelProto(ir_version=self.model.ir_version, opset_import=self.model.opset_import)
-        )
-        result.graph.CopyFrom(widened)
-        return result
+        return with_graph(self.model, widened)
 
     def _is_half(self, name: str) -> bool:
         return self.types.get(name) in HALVES
 
     def _new(self, stem: str) -> str:
-        name = unique_name(stem, self.taken)
-        self.taken.add(name)
-        return name
+        return unique_name(stem, self.taken)
 
     def _renamed(self, name: str) -> str:
         return self.wide.get(name, name)
