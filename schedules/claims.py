@@ -29,14 +29,12 @@ import tvm
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from schedules.launch import LINE, Phases
+from schedules.launch import LINE, Phases, each
 
 Expr = Any
 
 NO_LEDGER = -1
 """The round of tasks that keep to their shares."""
-NONE = -1
-"""The unit before the first."""
 LEDGERS = 16
 """Of one phase of a program; work beyond them goes by shares."""
 MOST_UNITS = 1 << 16
@@ -180,15 +178,11 @@ class Ledgers:
     @contextmanager
     def claimed(self, task: Expr, meeting: Expr, ledger: int, units: int, shift: int) -> Iterator[Expr]:
         """The statements for each unit that a task claims, given its number."""
-        unit = T.alloc_buffer((1,), "int32", scope="local")
+        at = self.pointer(tirx.IntImm("int64", 0))
 
-        def claim_after(previous: Expr) -> None:
-            at = self.pointer(tirx.IntImm("int64", 0))
-            part = claim(at, meeting, ledger, task, self.tasks, units, shift, previous)
-            T.buffer_store(unit, part, [0])
+        def following(previous: Expr) -> Expr:
+            return claim(at, meeting, ledger, task, self.tasks, units, shift, previous)
 
-        with T.attr(tirx.IntImm("int32", 1), "pragma_import_llvm", tvm.ir.StringImm(CODE)):
-            claim_after(NONE)
-            with T.While(unit[0] < units):
-                yield unit[0]
-                claim_after(unit[0])
+        imported = T.attr(tirx.IntImm("int32", 1), "pragma_import_llvm", tvm.ir.StringImm(CODE))
+        with imported, each(following, units) as unit:
+            yield unit

@@ -1,6 +1,6 @@
 """Statements for whoever calls kernels that tasks share: one launch, and phases whose units tasks claim.
 
-    with launched(tasks):                              # handed to TVM's pool once
+    with launched():                                   # handed to TVM's pool once
         with T.parallel(0, tasks) as task:
             phases.enter(task)
             with phases.units(task, tasks) as unit:    # each unit once, whoever computes it
@@ -37,7 +37,7 @@ _SPINS = 1000
 """After so many looks it gives its core away each time: some tens of microseconds."""
 LINE = 64
 """Bytes that tasks must not share, or each would wait for the other's stores."""
-_NONE = -1
+NONE = -1
 """The unit before the first."""
 
 
@@ -185,17 +185,27 @@ leave:
 
 
 @contextmanager
-def launched(tasks: int) -> Iterator[None]:
-    """What is in it runs on as many threads as the pool has; nothing is launched for one task."""
-    if tasks == 1:
-        yield
-        return
+def launched() -> Iterator[None]:
+    """What is in it runs on as many threads as the pool has."""
     one = tirx.IntImm("int32", 1)
     with (
         T.attr(one, "pragma_import_llvm", tvm.ir.StringImm(code())),
         T.attr(one, "pragma_parallel_launch_point", one),
     ):
         yield
+
+
+@contextmanager
+def each(following: Callable[[Expr], Expr], units: int) -> Iterator[Expr]:
+    """The statements for each of some units, given its number.
+
+    following: int32, the unit after another one, or after NONE; `units` behind the last.
+    """
+    unit = T.alloc_buffer((1,), "int32", scope="local")
+    T.buffer_store(unit, following(tirx.IntImm("int32", NONE)), [0])
+    with T.While(unit[0] < units):
+        yield unit[0]
+        T.buffer_store(unit, following(unit[0]), [0])
 
 
 @attrs.frozen
@@ -222,17 +232,10 @@ class Phases:
     def units(self, task: Expr, units: int) -> Iterator[Expr]:
         """The statements for each unit that a task computes in a phase of so many, given its number. Behind
         them, all units are done. Every task has to come here as often as the others."""
-        unit = T.alloc_buffer((1,), "int32", scope="local")
-
-        def claim_after(previous: Expr) -> None:
-            sizes = (tirx.IntImm("int32", number) for number in (self.tasks, units))
-            at = (self._state(), tirx.Cast("int32", task), *sizes, previous)
-            T.buffer_store(unit, tirx.call_extern("int32", "shiftc_unit", *at), [0])
-
-        claim_after(tirx.IntImm("int32", _NONE))
-        with T.While(unit[0] < units):
-            yield unit[0]
-            claim_after(unit[0])
+        sizes = (tirx.IntImm("int32", number) for number in (self.tasks, units))
+        at = (self._state(), tirx.Cast("int32", task), *sizes)
+        with each(lambda previous: tirx.call_extern("int32", "shiftc_unit", *at, previous), units) as unit:
+            yield unit
 
     def round(self, task: Expr) -> Expr:
         """int64: how many phases the task has passed; one number for all within a phase."""

@@ -26,7 +26,7 @@ def meeting_module(tasks: int, meetings: int) -> tvm.IRModule:
         T.func_attr({"global_symbol": "main"})
         state = T.arg("state", T.buffer((tirx.IntImm("int64", size),), "uint8"))
         phases = Phases(tasks, lambda further: T.address_of(state[further]))
-        with launched(tasks), T.parallel(0, tasks) as task:
+        with launched(), T.parallel(0, tasks) as task:
             phases.enter(task)
             with T.serial(0, meetings), phases.units(task, tasks):
                 T.evaluate(tirx.IntImm("int32", 0))

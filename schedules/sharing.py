@@ -27,7 +27,8 @@ import tvm_ffi
 from tvm import tirx
 from tvm.s_tir import SBlock, SBlockRealize, Schedule
 
-from schedules.claims import LEDGERS, NO_LEDGER, NONE, claim, claiming, units_of
+from schedules.claims import LEDGERS, NO_LEDGER, claim, claiming, units_of
+from schedules.launch import NONE
 from schedules.parallelism import divides_evenly, shifts
 
 SHARING = (("task", "int32"), ("round", "int64"), ("ledgers", "handle"))

@@ -120,7 +120,7 @@ def _program(kernel: Kernel, task: Task, constants: _Constants) -> tvm.IRModule:
             with T.serial(first, last) as call:
                 invoke(call)
         else:
-            with launched(task.threads), T.parallel(0, task.threads) as number:
+            with launched(), T.parallel(0, task.threads) as number:
                 phases.enter(number)
                 with T.serial(first, last) as call, phases.units(number, kernel.tasks) as unit:
                     if kernel.tasks == 1:

@@ -15,8 +15,8 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
 
 import schedules
-from schedules.claims import LEDGERS, NO_LEDGER, NONE, Ledgers, claim, claiming, units_of
-from schedules.launch import LINE
+from schedules.claims import LEDGERS, NO_LEDGER, Ledgers, claim, claiming, units_of
+from schedules.launch import LINE, NONE
 from schedules.parallelism import share
 from schedules.sharing import ledgers_of
 from schedules.workload import IndexedConv, Softmax, WinogradInput, Workload

@@ -164,7 +164,7 @@ def test_tasks_run_on_as_many_threads_as_are_used(threads: int) -> None:
         T.func_name("main")
         T.func_attr({"global_symbol": "main"})
         who = T.match_buffer(T.arg("who", T.handle()), (2,), "int64")
-        with launched(2), T.parallel(0, 2) as task:
+        with launched(), T.parallel(0, 2) as task:
             T.buffer_store(who, tirx.call_extern("int64", "pthread_self"), [task])
     main = tvm.compile(builder.get(), target=TARGET, tir_pipeline=PIPELINE_NAME)["main"]
 

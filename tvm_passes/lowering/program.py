@@ -134,7 +134,7 @@ def _entry(
             for number, call in enumerate(calls):
                 whole(number, call.invocations)
         else:
-            with launched(threads), T.parallel(0, threads) as task:
+            with launched(), T.parallel(0, threads) as task:
                 walk(task)
     return builder.get()
 
