@@ -1,23 +1,21 @@
 """Where in a step the halos are cleared that have lost their zeros: before anyone reads them.
 
-What is read in a phase has been written in one before, so halos are cleared beside the first phase. Only in
-a chain may the first phase read one: where the first rows of a later stage are made of a halo alone, that
-stage comes first. Then halos are cleared in a phase of their own. In a chain of bands there is one phase, of
-runs that write and read: there, a halo is cleared in front of the run that reads it, or in a phase of its own
-if several do.
+What is read in a phase has been written in one before, so halos are cleared beside the first phase. In a
+chain a phase of its own comes before: where the first rows of a later stage are made of a halo alone, that
+stage is the first. In a chain of bands there is one phase, of runs that write and read: there, a halo is
+cleared in front of the run that reads it, or in a phase of its own if several do.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import attrs
 
 from ..placement import Blocked
 from .context import LoweringContext, Phase, side_by_side
 from .copies import lower_clear
-from .steps import ChainStep, StageStep, Step
+from .steps import ChainStep, Step
 
 Phases = tuple[Phase, ...]
 
@@ -26,25 +24,13 @@ def with_clearing(context: LoweringContext, step: Step, phases: Phases, cleared:
     """The step's phases, and the halos of these tensors of it cleared."""
     if isinstance(step, ChainStep) and len(step.bands) > 1:
         return _in_runs(context, step, phases, cleared)
+    if not cleared:
+        return phases
     clearing = side_by_side(lower_clear(context, tensor) for tensor in cleared)
-    if isinstance(step, ChainStep) and _reads(_first_stage(step), cleared):
+    if isinstance(step, ChainStep):
         return clearing, *phases
     first, *others = phases
     return first + clearing, *others
-
-
-def _first_stage(step: ChainStep) -> StageStep:
-    """The one that has rows in the first tile, or in the first that has any."""
-    (tiles,) = step.bands
-    starts = (
-        (next(tile for tile, (start, end) in enumerate(pairwise(cuts)) if start < end), number)
-        for number, cuts in enumerate(tiles.cuts)
-    )
-    return tiles.stages[min(starts)[1]]
-
-
-def _reads(stage: StageStep, tensors: Sequence[Blocked]) -> bool:
-    return any(tensor in stage.tensors and tensor is not stage.output for tensor in tensors)
 
 
 def _in_runs(context: LoweringContext, step: ChainStep, phases: Phases, cleared: Sequence[Blocked]) -> Phases:
@@ -56,7 +42,7 @@ def _in_runs(context: LoweringContext, step: ChainStep, phases: Phases, cleared:
         readers = [
             number
             for number, band in enumerate(step.bands)
-            if any(_reads(stage, [tensor]) for stage in band.stages)
+            if any(tensor in stage.tensors and tensor is not stage.output for stage in band.stages)
         ]
         if len(readers) > 1:
             ahead.append(tensor)
