@@ -10,7 +10,6 @@ pause. Our own program of one thread takes its turns as well. Writes `<machine>-
 from __future__ import annotations
 
 import json
-import math
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +21,7 @@ import onnx
 
 from benchmarks.command_line import add_networks, add_rounds, as_json, plain_parser, results_path
 from benchmarks.markdown import document, row
+from benchmarks.network_table import faster_of_two, geometric_mean
 from benchmarks.results_file import Measurement, ResultsFile, now
 from shiftc import zoo
 from shiftc.bench.compare import compare
@@ -87,31 +87,27 @@ def table(title: str, measurements: Sequence[Measurement]) -> str:
     return document(title, text, _COLUMNS, map(_row, measurements))
 
 
-def _faster_peer(m: Measurement) -> float:
-    medians = [m["runtimes"][peer].get("median_ms") for peer in PEERS]
-    return min((median for median in medians if median is not None), default=math.nan)
-
-
 def _means(measurements: Iterable[Measurement]) -> list[str]:
     """Geometric means of how many times as fast as the faster peer, for each mode."""
     of_mode: dict[str, list[float]] = {}
     for m in measurements:
-        of_mode.setdefault(m["mode"], []).append(_faster_peer(m) / m["runtimes"][OURS]["median_ms"])
+        if (ratio := faster_of_two(m["ratios"])) is not None:
+            of_mode.setdefault(m["mode"], []).append(ratio)
     return [
-        f"Geometric mean of the faster peer's time over shiftc's, {mode}: "
-        f"{math.exp(sum(map(math.log, ratios)) / len(ratios)):.2f}."
+        f"Geometric mean of the faster peer's time over shiftc's, {mode}: {geometric_mean(ratios):.2f}."
         for mode, ratios in of_mode.items()
     ]
 
 
 def _row(m: Measurement) -> str:
-    times = []
+    cells = []
     for name in (OURS, OURS_ALONE, *PEERS):
         runtime = m["runtimes"][name]
         keys = ("median_ms", "p90_ms")
-        times += ["failed", ""] if runtime["failure"] else [f"{runtime[key]:.3f}" for key in keys]
-    ours, alone = (m["runtimes"][name]["median_ms"] for name in (OURS, OURS_ALONE))
-    return row([m["network"], m["mode"], *times, f"{ours / alone:.2f}", f"{_faster_peer(m) / ours:.2f}"])
+        cells += ["failed", ""] if runtime["failure"] else [f"{runtime[key]:.3f}" for key in keys]
+    over_alone, faster = 1 / m["ratios"][OURS_ALONE], faster_of_two(m["ratios"])
+    compared = [f"{over_alone:.2f}", "" if faster is None else f"{faster:.2f}"]
+    return row([m["network"], m["mode"], *cells, *compared])
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ def time_contended(runnables: Mapping[str, Runnable], rounds: int, back_to_back:
     back_to_back: calls take turns one by one, with no pause between them; else a runnable is called again and
     again in its turn.
     """
-    estimates = {name: seconds_of(run) for name, run in runnables.items() for _ in range(_WARM_CALLS)}
+    estimates = {name: _warmed(run) for name, run in runnables.items()}
     seconds: dict[str, list[float]] = {name: [] for name in runnables}
     slowest = max(estimates.values())
     for _ in range(rounds):
@@ -67,6 +67,12 @@ def time_contended(runnables: Mapping[str, Runnable], rounds: int, back_to_back:
         for name, run in runnables.items():
             seconds[name] += [seconds_of(run) for _ in range(_calls(estimates[name]))]
     return Measured({name: tuple(times) for name, times in seconds.items()}, disturbed=False)
+
+
+def _warmed(run: Runnable) -> float:
+    """Seconds of the last of some calls."""
+    *_, last = (seconds_of(run) for _ in range(_WARM_CALLS))
+    return last
 
 
 def _calls(seconds: float) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
@@ -89,19 +89,21 @@ class Comparison:
     @property
     def ratios(self) -> Mapping[str, float]:
         """How many times faster than each peer, by medians; below 1 is slower."""
-        return {peer.name: peer.median / self.ours.median for peer in self.peers if not peer.failure}
+        return self._ratios(lambda timing: timing.median)
 
     @property
     def ratios_of_90(self) -> Mapping[str, float]:
         """The same by what nine of ten calls do not exceed."""
-        ours = self.ours.percentile_90
-        return {peer.name: peer.percentile_90 / ours for peer in self.peers if not peer.failure}
+        return self._ratios(lambda timing: timing.percentile_90)
 
     @property
     def ratios_of_minima(self) -> Mapping[str, float]:
         """The same by the fastest turns: where a neighbour disturbs some turns, this is the steadier of the
         two."""
-        return {peer.name: peer.minimum / self.ours.minimum for peer in self.peers if not peer.failure}
+        return self._ratios(lambda timing: timing.minimum)
+
+    def _ratios(self, of: Callable[[Timing], float]) -> Mapping[str, float]:
+        return {peer.name: of(peer) / of(self.ours) for peer in self.peers if not peer.failure}
 
     def as_json(self) -> dict[str, Any]:
         """One object per thread count; the floor's shares are those of the median and of the fastest turn."""

@@ -46,16 +46,17 @@ def from_bits(array: npt.NDArray[Any], dtype: np.dtype[Any]) -> npt.NDArray[Any]
 
 def tensor_of(array: npt.NDArray[Any]) -> Any:
     """`array` as a tensor that shares its memory."""
-    if array.dtype.name == _BFLOAT16:
-        return tvm_ffi.from_dlpack(_AsBfloat16(array))
-    return tvm_ffi.from_dlpack(array if array.dtype.name in _NUMPY else array.view(np.uint8))
+    name = array.dtype.name  # asked for once: numpy makes it up every time
+    if name in _NUMPY:
+        return tvm_ffi.from_dlpack(array)
+    return tvm_ffi.from_dlpack(_AsBfloat16(array) if name == _BFLOAT16 else as_bits(array))
 
 
 class _AsBfloat16:
     """numpy exports no bfloat16: it is exported as uint16, and the capsule's dtype is written over."""
 
     def __init__(self, array: npt.NDArray[Any]) -> None:
-        self._array = array.view(np.uint16)
+        self._array = as_bits(array)
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return self._array.__dlpack_device__()

@@ -189,13 +189,11 @@ class Session:
             self._execute(call, 1)
             return
         began = time.perf_counter()
-        if self.manifest.while_awake and began - self._ended > AWAKE_SECONDS:
-            self._execute(call, 1)
-            self._ended = time.perf_counter()
-            return
-        self._execute(call, self._choice.threads)
+        paused = self.manifest.while_awake and began - self._ended > AWAKE_SECONDS
+        self._execute(call, 1 if paused else self._choice.threads)
         self._ended = time.perf_counter()
-        self._choice.took(self._ended - began)
+        if not paused:
+            self._choice.took(self._ended - began)
 
     def _take(self, inputs: Mapping[str, npt.ArrayLike]) -> tuple[Any, ...]:
         """The tensors of a call, in the order of the program's parameters."""

@@ -131,7 +131,6 @@ class ThreadChoice:
             home.rest(self._now, max(min(pause, _LONGEST_PAUSE), _FIRST_PAUSE * level.known))
             level.since = self._now
             self._home = level
-            self._cost = 0.0
             return
         grown = max(_GROWTH * level.pause, _FIRST_PAUSE * home.known)
         level.rest(self._now, max(min(grown, _LONGEST_PAUSE), self._cost / _COST))

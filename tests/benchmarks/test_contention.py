@@ -24,7 +24,8 @@ def test_the_table_compares() -> None:
         )
 
     runtimes = {OURS: runtime(1), OURS_ALONE: runtime(2), PEERS[0]: runtime(3), PEERS[1]: runtime(0, "no")}
-    text = table("T", [{"network": "n", "mode": "back to back", "runtimes": runtimes}])
+    measurement = {"network": "n", "mode": "back to back", "runtimes": runtimes}
+    text = table("T", [{**measurement, "ratios": {OURS_ALONE: 2.0, PEERS[0]: 3.0}}])
     assert "shiftc's, back to back: 3.00." in text
     cells = "1.000 | 2.000 | 2.000 | 4.000 | 3.000 | 6.000 | failed |  | 0.50 | 3.00"
     assert text.splitlines()[-1] == f"| n | back to back | {cells} |"
