@@ -11,9 +11,9 @@ from __future__ import annotations
 import argparse
 import ctypes
 import os
+import platform
 import random
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -28,6 +28,7 @@ import numpy as np
 import shiftc
 from shiftc.bench.contention import busy_cores
 from shiftc.driver import compile_model
+from shiftc.linker import linker_for
 from shiftc.options import CompileOptions, ModelOptions
 from shiftc.tensors import made_up
 
@@ -41,6 +42,9 @@ _HANDLER = """
 #include <signal.h>
 #include <stdlib.h>
 #include <time.h>
+#ifdef __cplusplus
+extern "C" {
+#endif
 static long nanoseconds = 0;
 static void hold(int number) { struct timespec rest = {0, nanoseconds}; nanosleep(&rest, 0); (void)number; }
 void set_hold(long length) { nanoseconds = length; }
@@ -50,6 +54,9 @@ int install(int number) {
     action.sa_flags = SA_RESTART;
     return sigaction(number, &action, 0);
 }
+#ifdef __cplusplus
+}
+#endif
 """
 
 
@@ -57,8 +64,7 @@ int install(int number) {
 def _held_up(folder: Path, seed: int) -> Iterator[None]:
     """While the context is open, threads of this process are held up, any of them, again and again."""
     (folder / "hold.c").write_text(_HANDLER)
-    compiler = os.environ.get("CC", "cc").split()
-    subprocess.run([*compiler, "-shared", "-fPIC", "-o", folder / "hold.so", folder / "hold.c"], check=True)
+    linker_for(platform.machine())(str(folder / "hold.so"), [str(folder / "hold.c")])
     library, system = ctypes.CDLL(str(folder / "hold.so")), ctypes.CDLL(None)
     before = signal.getsignal(signal.SIGUSR1)
     assert library.install(signal.SIGUSR1) == 0

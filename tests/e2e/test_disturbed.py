@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path
 
 import pytest
@@ -15,8 +13,6 @@ WHOLE_MINUTES = 5.0
 
 
 def _held(tmp_path: Path, seconds: float) -> None:
-    if shutil.which(os.environ.get("CC", "cc").split()[0]) is None:
-        pytest.skip("no C compiler: threads cannot be held up")
     assert disturbed_runs(MODELS / "conv3x3.dynamo.onnx", tmp_path, seconds, seed=1) > 4
 
 
